@@ -1,0 +1,92 @@
+/**
+ * What the core and the host agree on: plain constants, imported by both.
+ *
+ * Untyped `export const`s only, so that `asc` and `tsc` read the same file. Record offsets are asserted against the
+ * structs at compile time (vcpu.ts, apic/lapic.ts).
+ */
+
+// Why `run` returned.
+export const EXIT_BUDGET = 0; // the instruction budget is used up
+export const EXIT_IDLE = 1; // every vCPU waits and no timer is armed
+export const EXIT_TIME = 2; // the virtual time given to `setStopTime` is reached
+export const EXIT_STOP = 3; // the host called `requestStop` from a device
+export const EXIT_SHUTDOWN = 4; // a vCPU took a triple fault
+export const EXIT_UNIMPLEMENTED = 5; // an instruction that this core does not know how to run
+
+// Run states of a vCPU (KVM_MP_STATE_*, plus SHUTDOWN and ABSENT).
+export const RUNNABLE = 0;
+export const UNINITIALIZED = 1; // power-up state of an application processor: waits for INIT
+export const WAIT_FOR_SIPI = 2; // KVM: INIT_RECEIVED
+export const HALTED = 3;
+export const SHUTDOWN = 4; // after a triple fault: only INIT or RESET help
+export const ABSENT = 5; // the slot holds no CPU (never added, or removed)
+
+// Bits of a vCPU's request word: looked at on every instruction boundary of a running vCPU.
+export const REQ_INTERRUPT = 1; // the LAPIC may have a vector to deliver
+export const REQ_NMI = 2;
+export const REQ_INIT = 4;
+export const REQ_SIPI = 8;
+export const REQ_TIMER = 16; // LVT timer deadline changed: the queue must be told
+export const REQ_KICK = 32; // delivery mode 3 (PV kick): leave HLT
+export const REQ_EXTINT = 64; // the PIC asserts INTR through LINT0
+export const REQ_SMI = 128; // accepted and dropped: SMM is not modelled
+
+// Flags of `addVcpu`.
+export const ADD_BSP = 1; // bootstrap processor: starts RUNNABLE
+export const ADD_X2APIC = 2; // the VMM sets APIC_BASE.EXTD before the CPU first runs (policy x2apic-reset)
+
+// Errors of `addVcpu`, `removeVcpu`.
+export const ERROR_CAPACITY = -1;
+export const ERROR_APIC_ID_TAKEN = -2;
+export const ERROR_APIC_ID_RANGE = -3;
+export const ERROR_NO_VCPU = -4;
+
+// The vCPU record: byte offsets of the fields that the host reads and writes (vcpu.ts draws it whole).
+export const VCPU_BYTES = 1856; // 29 cache lines: an odd number, so that hot lines spread over all cache sets
+export const VCPU_GPR = 0; // rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8 .. r15
+export const VCPU_RIP = 128;
+export const VCPU_REQUEST = 160;
+export const VCPU_RUN_STATE = 164;
+export const VCPU_APIC_ID = 188; // x2APIC ID, 32 bits, fixed for the life of the vCPU
+export const VCPU_INDEX = 192;
+export const VCPU_RETIRED = 200; // u64: instructions retired by this vCPU
+export const VCPU_SEGMENT = 768; // es, cs, ss, ds, fs, gs, ldtr, tr: SEGMENT_BYTES each
+export const SEGMENT_BYTES = 24;
+export const SEGMENT_BASE = 0; // u64
+export const SEGMENT_LIMIT = 8; // u32, bytes, granularity applied
+export const SEGMENT_AR = 12; // u32, access rights as in the VMX guest state: type 3:0, S 4, DPL 6:5, P 7, AVL 12, L 13, D/B 14, G 15, unusable 16
+export const SEGMENT_SELECTOR = 16; // u16
+export const VCPU_GDTR = 240; // base u64, limit u32
+export const VCPU_IDTR = 256;
+export const VCPU_CR0 = 272;
+export const VCPU_CR2 = 280;
+export const VCPU_CR3 = 288;
+export const VCPU_CR4 = 296;
+export const VCPU_EFER = 304;
+export const VCPU_XCR0 = 312;
+export const VCPU_DR = 320; // dr0 .. dr3, dr6, dr7: u64 each
+export const VCPU_LAPIC = 1024;
+export const LAPIC_BYTES = 320;
+export const VCPU_FPU = 1344;
+export const FPU_BYTES = 512;
+export const FPU_ST = 0; // eight registers, 16 bytes each: significand u64, sign and exponent u16 (physical numbering)
+export const FPU_XMM = 128; // sixteen registers, 16 bytes each
+export const FPU_FCW = 384; // u16
+export const FPU_FSW = 386; // u16, with TOP
+export const FPU_FTW = 388; // u8: FXSAVE form, one bit a physical register, 1 = valid
+export const FPU_FOP = 390; // u16
+export const FPU_FIP = 392; // u64
+export const FPU_FDP = 400; // u64
+export const FPU_FCS = 408; // u16
+export const FPU_FDS = 410; // u16
+export const FPU_MXCSR = 412; // u32
+
+// Segment register numbers: position in the record and in the instruction encoding.
+export const ES = 0;
+export const CS = 1;
+export const SS = 2;
+export const DS = 3;
+export const FS = 4;
+export const GS = 5;
+export const LDTR = 6;
+export const TR = 7;

@@ -1,0 +1,16 @@
+/** Every import of the core, nothing else. `src/core.ts` provides them. */
+
+/** Port read. @param size - 1, 2 or 4 bytes @returns the value, zero-extended; unclaimed ports give all ones */
+export declare function ioRead(port: u32, size: u32): u32;
+
+/** Port write. @param size - 1, 2 or 4 bytes */
+export declare function ioWrite(port: u32, size: u32, value: u32): void;
+
+/** Read outside guest RAM and the local APIC page. @param size - 1, 2 or 4 bytes @returns all ones when unclaimed */
+export declare function mmioRead(gpaLow: u32, gpaHigh: u32, size: u32): u32;
+
+/** Write outside guest RAM and the local APIC page. @param size - 1, 2 or 4 bytes */
+export declare function mmioWrite(gpaLow: u32, gpaHigh: u32, size: u32, value: u32): void;
+
+/** One trace event, while a trace mask asks for it. @param record - an event record, valid during the call (vm/trace.ts) */
+export declare function traceEvent(kind: u32, record: usize): void;

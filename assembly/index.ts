@@ -1,0 +1,6 @@
+/** The exports of the core, nothing else: the table of contents of its ABI. `src/core.ts` wraps it. */
+import { placeRam, placeVcpus } from "./layout";
+
+export function create(vcpuCapacity: u32, ramBytes: u32): u32 {
+  return placeVcpus(vcpuCapacity) && placeRam(ramBytes) ? 1 : 0;
+}

@@ -1,0 +1,68 @@
+/**
+ * The memory map of the core: one linear memory, one chained list of bases.
+ *
+ *     0          static data of the modules (tables, constants, `memory.data`)
+ *     heap base  what `reserve` hands out at creation, in this order:
+ *                TLB arrays, block cache and micro-op arena, APIC ID map, vCPU set, vCPU records
+ *     ramBase    guest RAM, ramBytes long; the last reservation, 64 KiB aligned
+ *
+ * Bases are fixed at `create`; nothing moves afterwards. Guest RAM is the only region that a guest address reaches,
+ * and every access is bounded by ramBytes (mem/physical.ts).
+ */
+import { VCPU_BYTES } from "./abi";
+
+const WASM_PAGE_BYTES: usize = 65536;
+
+/** First vCPU record; record n is at `vcpuBase + n * VCPU_BYTES`. */
+export let vcpuBase: usize = 0;
+/** Slots in the vCPU set: vcpuIndex is below this. */
+export let vcpuCapacity: u32 = 0;
+/** Slots ever used; slots at and above it hold no CPU. Slots below it may be ABSENT after a removal. */
+export let vcpuCount: u32 = 0;
+/** Host offset of guest-physical address 0. */
+export let ramBase: usize = 0;
+/** Guest RAM size in bytes, a multiple of 4096, at most 2 GiB. */
+export let ramBytes: u32 = 0;
+
+let next: usize = 0;
+
+/**
+ * Sets aside zeroed linear memory for the life of the instance.
+ *
+ * @param bytes - size; @param align - power of two
+ * @returns the base, or 0 when the 4 GiB of a wasm32 memory do not suffice
+ */
+export function reserve(bytes: u64, align: usize): usize {
+  if (next === 0) next = __heap_base;
+  const base = (next + align - 1) & ~(align - 1);
+  const end = <u64>base + bytes;
+  if (end > 0xffff0000) return 0;
+  const pages = <i32>((end + WASM_PAGE_BYTES - 1) / WASM_PAGE_BYTES) - memory.size();
+  if (pages > 0 && memory.grow(pages) < 0) return 0;
+  next = <usize>end;
+  return base;
+}
+
+/** Places the vCPU records. @returns false when memory does not suffice */
+export function placeVcpus(capacity: u32): bool {
+  vcpuBase = reserve(<u64>capacity * VCPU_BYTES, 64);
+  vcpuCapacity = capacity;
+  return vcpuBase !== 0;
+}
+
+/** Places guest RAM; last of all. @returns false when memory does not suffice */
+export function placeRam(bytes: u32): bool {
+  ramBase = reserve(bytes, WASM_PAGE_BYTES);
+  ramBytes = bytes;
+  return ramBase !== 0;
+}
+
+/** Takes the next slot of the vCPU set into use. @returns its vcpuIndex; the caller checked the capacity */
+export function openSlot(): u32 {
+  return vcpuCount++;
+}
+
+/** The record of a vCPU. @param vcpuIndex - 0..vcpuCount-1 */
+export function vcpuAt(vcpuIndex: u32): usize {
+  return vcpuBase + <usize>vcpuIndex * VCPU_BYTES;
+}
