@@ -1,0 +1,79 @@
+/**
+ * A second model of interrupt-message delivery: who takes a message, written to be read and not to be fast.
+ *
+ * Nothing is cached: the destination map is drawn up anew for every message. Pure functions over plain records, no
+ * code shared with the core.
+ *
+ * Sources: KVM `kvm_irq_delivery_to_apic`, `kvm_irq_delivery_to_apic_fast`, `kvm_recalculate_apic_map` (6.16 to 6.18;
+ * v4.9 for the legacy form), SDM 3A "Determining IPI Destination"; Knights Landing as described on the list in 2016.
+ * Not modelled: APICv, posted interrupts, SMM.
+ */
+import { buildMap, isBroadcastForMap, lookUp } from "./model-map.js";
+import { scanMatches } from "./model-scan.js";
+import { accepts, FIXED, LOWEST, picksOne } from "./model-types.js";
+import type { Delivery, Lapic, Message, Policy } from "./model-types.js";
+
+/** Routes one message. The LAPICs are in creation order; arbitration counters are the only thing changed. */
+export function deliver(lapics: readonly Lapic[], message: Message, policy: Policy): Delivery {
+  const msg = { ...message };
+  if (msg.from === null) {
+    msg.assert = true;
+    if (!policy.msi32) msg.dest &= 0xff;
+  }
+  if (msg.shorthand === 1 && msg.from !== null)
+    return arrive(lapics, [msg.from], msg, message, "self", 0);
+
+  const map = policy.map === "none" ? null : buildMap(lapics, policy);
+  const onMap =
+    map !== null && msg.shorthand === 0 && !isBroadcastForMap(map, lapics, msg, policy)
+      ? lookUp(map, lapics, msg, policy)
+      : null;
+  const nobody = policy.map === "last" ? -1 : 0;
+  if (onMap !== null) return arrive(lapics, onMap, msg, message, "map", nobody);
+
+  return scan(lapics, msg, message, policy);
+}
+
+function scan(lapics: readonly Lapic[], msg: Message, asSent: Message, policy: Policy): Delivery {
+  // KVM turns lowest priority to physical 0xff into Fixed: the mode changes, a redirection hint stays. The test is on
+  // the destination field alone, so that it also hits the shorthands.
+  if (!msg.logical && msg.dest === 0xff && picksOne(msg)) msg.mode = FIXED;
+  const matching: number[] = [];
+  lapics.forEach((target, position) => {
+    if (target.mode !== "off" && scanMatches(lapics, target, position, msg, policy))
+      matching.push(position);
+  });
+  if (!picksOne(msg)) return arrive(lapics, matching, msg, asSent, "scan", -1);
+
+  const candidates = matching.filter((position) => lapics[position]!.sw);
+  const winner = pickLowest(lapics, candidates, msg.vector, policy);
+  return arrive(lapics, winner === null ? [] : [winner], msg, asSent, "scan", -1);
+}
+
+/** The winner among candidates that are all able to take the message. Null when there is none. */
+export function pickLowest(
+  lapics: readonly Lapic[],
+  candidates: readonly number[],
+  vector: number,
+  policy: Policy,
+): number | null {
+  if (candidates.length === 0) return null;
+  if (policy.lowest === "hash") return candidates[vector % candidates.length]!;
+  const key = policy.lowest === "tpr" ? "tpr" : "arbitration";
+  return candidates.reduce((best, next) => (lapics[next]![key] < lapics[best]![key] ? next : best));
+}
+
+function arrive(
+  lapics: readonly Lapic[],
+  selected: number[],
+  msg: Message,
+  asSent: Message,
+  path: Delivery["path"],
+  nobody: number,
+): Delivery {
+  const took = selected.filter((position) => accepts(lapics[position]!, msg));
+  if (msg.mode === LOWEST) for (const position of took) lapics[position]!.arbitration++;
+  const ret = selected.length === 0 ? nobody : took.length;
+  const modeKept = msg.mode === asSent.mode || (msg.mode === FIXED && asSent.mode === LOWEST);
+  return { selected, accepted: modeKept ? took : [], ret, path, mode: msg.mode };
+}
