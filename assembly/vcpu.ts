@@ -4,7 +4,7 @@
  *       0  rax rcx rdx rbx rsp rbp rsi rdi r8 .. r15
  *     128  rip · zero · flagResult · flagAux, eflags · request, runState · mode, cpl · asid, asidEpoch ·
  *          shadow, apicId · index, nmi · retired · fault, faultError · faultAddress · sipiVector, ...
- *     240  gdtr idtr · cr0 cr2 cr3 cr4 efer xcr0 · dr0-3 dr6 dr7 · MSRs
+ *     256  gdtr idtr · cr0 cr2 cr3 cr4 efer xcr0 · dr0-3 dr6 dr7 · MSRs
  *     768  es cs ss ds fs gs ldtr tr, 24 bytes each
  *    1024  the local APIC (apic/lapic.ts)
  *    1344  x87 and SSE state (cpu/fpu.ts)
@@ -83,6 +83,12 @@ export class Vcpu {
   sipiVector: u32;
   /** What led to SHUTDOWN: first vector in bits 7:0, the one that hit its delivery in bits 15:8. */
   shutdownCause: u32;
+  /** TLB tag of this vCPU's present privilege: `asid` plus TAG_* (mem/tlb.ts). */
+  tlbTag: u32;
+  /** PAGING_* of mem/paging.ts, derived from CR0, CR4 and EFER. */
+  paging: u32;
+  /** Guest-physical page of the xAPIC registers, or all ones while the LAPIC has none. */
+  apicPage: u64;
   /** MONITOR: guest-physical line address, or all ones when no monitor is armed. */
   monitorAddress: u64;
   gdtrBase: u64;
@@ -113,7 +119,7 @@ export class Vcpu {
   sysenterEsp: u64;
   sysenterEip: u64;
   tscAux: u64;
-  /** Added to the virtual clock to give the TSC. */
+  /** Added to the virtual clock (ns) to give the TSC: it ticks at 1 GHz. */
   tscOffset: u64;
   tscAdjust: u64;
   pat: u64;

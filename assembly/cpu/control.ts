@@ -1,0 +1,30 @@
+/**
+ * How a handler tells the run loop that straight-line execution ends.
+ *
+ * The loop runs micro-ops up to `blockEnd`; setting it to 0 leaves the block after the present instruction.
+ */
+import { Vcpu } from "../vcpu";
+import { Op } from "./op";
+
+/** The loop leaves the block when the next micro-op's address is not below this. */
+export let blockEnd: usize = 0;
+
+export function setBlockEnd(end: usize): void {
+  blockEnd = end;
+}
+
+/** Leaves the block after the present instruction: requests, modes, decoded code or shadows may have changed. */
+export function leaveBlock(): void {
+  blockEnd = 0;
+}
+
+/**
+ * Continues at `target` after the present instruction (which then ends its block).
+ *
+ * @param target - RIP; limit and canonical checks are the caller's
+ */
+export function jumpTo(cpu: Vcpu, op: Op, target: u64): void {
+  // The loop adds `op.end` when it leaves the block.
+  cpu.rip = target - op.end;
+  blockEnd = 0;
+}

@@ -1,0 +1,97 @@
+/**
+ * Operands of out-of-line handlers. Every accessor of memory may fault: test `cpu.fault` before the next side effect.
+ *
+ * Register writes of 32 bits clear the upper half of the register; 8 and 16 bits keep the rest (SDM 1
+ * "General-Purpose Registers in 64-Bit Mode").
+ */
+import { SS } from "../abi";
+import { read, readForWrite, write } from "../mem/access";
+import { Vcpu } from "../vcpu";
+import { addressOf, linear } from "./address";
+import { is64, MODE_SS32 } from "./mode";
+import { ADDRESS_NONE, Op } from "./op";
+
+/** Register by its byte offset in the record. */
+export function register<T>(cpu: Vcpu, offset: u32): T {
+  return load<T>(changetype<usize>(cpu) + offset);
+}
+
+export function setRegister<T>(cpu: Vcpu, offset: u32, value: T): void {
+  if (sizeof<T>() === 4) store<u64>(changetype<usize>(cpu) + offset, <u64>(<u32>value));
+  else store<T>(changetype<usize>(cpu) + offset, value);
+}
+
+/** The r/m operand. */
+export function readRm<T>(cpu: Vcpu, op: Op): T {
+  if (op.kind === ADDRESS_NONE) return register<T>(cpu, op.rm);
+  const gva = addressOf(cpu, op, <u32>sizeof<T>(), false);
+  return cpu.fault !== 0 ? <T>0 : read<T>(cpu, gva);
+}
+
+/** The r/m operand that the same instruction will write. */
+export function readRmForWrite<T>(cpu: Vcpu, op: Op): T {
+  if (op.kind === ADDRESS_NONE) return register<T>(cpu, op.rm);
+  const gva = addressOf(cpu, op, <u32>sizeof<T>(), true);
+  return cpu.fault !== 0 ? <T>0 : readForWrite<T>(cpu, gva);
+}
+
+export function writeRm<T>(cpu: Vcpu, op: Op, value: T): void {
+  if (op.kind === ADDRESS_NONE) {
+    setRegister<T>(cpu, op.rm, value);
+    return;
+  }
+  const gva = addressOf(cpu, op, <u32>sizeof<T>(), true);
+  if (cpu.fault === 0) write<T>(cpu, gva, value);
+}
+
+/** The register operand of ModRM.reg. */
+export function readReg<T>(cpu: Vcpu, op: Op): T {
+  return register<T>(cpu, op.reg);
+}
+
+export function writeReg<T>(cpu: Vcpu, op: Op, value: T): void {
+  setRegister<T>(cpu, op.reg, value);
+}
+
+/** Mask of the stack pointer's width: 64-bit mode, SS.B = 1, SS.B = 0. */
+export function stackMask(cpu: Vcpu): u64 {
+  if (is64(cpu)) return -1;
+  return cpu.mode & MODE_SS32 ? 0xffffffff : 0xffff;
+}
+
+/** RSP, ESP or SP. */
+export function stackPointer(cpu: Vcpu): u64 {
+  return cpu.rsp & stackMask(cpu);
+}
+
+/** Stores RSP, ESP or SP, keeping the bits beyond its width (32-bit writes clear the upper half). */
+export function setStackPointer(cpu: Vcpu, value: u64): void {
+  const mask = stackMask(cpu);
+  if (mask === 0xffff) cpu.rsp = (cpu.rsp & ~mask) | (value & mask);
+  else cpu.rsp = value & mask;
+}
+
+/** Reads the stack at `SP + offset` (wrapped). A fault is #SS(0) or #PF. */
+export function peek<T>(cpu: Vcpu, offset: u64): T {
+  const gva = linear(cpu, SS, (cpu.rsp + offset) & stackMask(cpu), <u32>sizeof<T>(), false);
+  return cpu.fault !== 0 ? <T>0 : read<T>(cpu, gva);
+}
+
+/** Writes the stack at `SP + offset` (wrapped) without moving SP: `poke` all, then `setStackPointer`. */
+export function poke<T>(cpu: Vcpu, offset: u64, value: T): void {
+  const gva = linear(cpu, SS, (cpu.rsp + offset) & stackMask(cpu), <u32>sizeof<T>(), true);
+  if (cpu.fault === 0) write<T>(cpu, gva, value);
+}
+
+/** PUSH of a value of width T: SP moves only when the store succeeded. */
+export function push<T>(cpu: Vcpu, value: T): void {
+  poke<T>(cpu, -(<u64>sizeof<T>()), value);
+  if (cpu.fault === 0) setStackPointer(cpu, cpu.rsp - sizeof<T>());
+}
+
+/** POP of a value of width T: SP moves only when the load succeeded. */
+export function pop<T>(cpu: Vcpu): T {
+  const value = peek<T>(cpu, 0);
+  if (cpu.fault === 0) setStackPointer(cpu, cpu.rsp + sizeof<T>());
+  return value;
+}

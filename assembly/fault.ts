@@ -1,0 +1,39 @@
+/**
+ * Exceptions as data: the instruction that faults records one and returns; the run loop delivers it.
+ *
+ * Rule for every handler: after a call that can fault, test `cpu.fault` before the next side effect. An instruction
+ * commits nothing before its last access that can fault, so every instruction is restartable.
+ */
+import { Vcpu } from "./vcpu";
+import { PF } from "./x86/exception";
+
+/** Set in `Vcpu.fault` while an exception waits for delivery; the vector is in bits 7:0. */
+export const FAULT_PENDING: u32 = 0x100;
+/** `Vcpu.faultError` is pushed. */
+export const FAULT_HAS_ERROR: u32 = 0x200;
+/** A trap: RIP of the next instruction is saved (INT n, INT3, INTO, single step, data breakpoints). */
+export const FAULT_TRAP: u32 = 0x400;
+/** Raised by INT n, INT3 or INTO: gate DPL is checked, no EXT bit. */
+export const FAULT_SOFTWARE: u32 = 0x800;
+
+/** A #GP(0) for a non-canonical address: the loop makes it #SS(0) when the access went through SS. */
+export const FAULT_NONCANONICAL: u32 = 0x1000;
+
+/** Records a fault without error code. The first fault of an instruction stays. */
+export function raise(cpu: Vcpu, vector: u32): void {
+  if (cpu.fault === 0) cpu.fault = FAULT_PENDING | vector;
+}
+
+/** Records a fault with an error code. @param error - selector-style error code, or 0 */
+export function raiseWithError(cpu: Vcpu, vector: u32, error: u32): void {
+  if (cpu.fault !== 0) return;
+  cpu.fault = FAULT_PENDING | FAULT_HAS_ERROR | vector;
+  cpu.faultError = error;
+}
+
+/** Records a #PF. @param gva - linear address, goes to CR2 on delivery; @param error - PF_* bits */
+export function raisePageFault(cpu: Vcpu, gva: u64, error: u32): void {
+  if (cpu.fault !== 0) return;
+  raiseWithError(cpu, PF, error);
+  cpu.faultAddress = gva;
+}

@@ -1,0 +1,183 @@
+/**
+ * Linear memory accesses of the CPU: the TLB on the fast path, translation and devices behind it.
+ *
+ * On a fault `cpu.fault` is set, a read returns 0 and a write has no effect at all, also when it crosses pages.
+ * Addresses are linear (segment base added, checks done: cpu/address.ts), wrapped to 32 bits outside long mode.
+ */
+import { raise, raiseWithError } from "../fault";
+import { ramBase } from "../layout";
+import { Vcpu } from "../vcpu";
+import { CR0_AM } from "../x86/cr";
+import { AC, PF_U } from "../x86/exception";
+import { AC_FLAG } from "../x86/eflags";
+import { pageHasCode } from "./code-map";
+import {
+  ACCESS_FETCH,
+  ACCESS_PROBE,
+  ACCESS_SMAP_AC,
+  ACCESS_USER,
+  ACCESS_WRITE,
+  NO_GPA,
+  PAGING_4LEVEL,
+  translate,
+} from "./paging";
+import { isPlainRam, physicalRead, physicalWrite } from "./physical";
+import {
+  fillTlb,
+  TAG_SLOW,
+  TAG_SUPERVISOR_AC,
+  TAG_USER,
+  tlbExecute,
+  TLB_MASK,
+  tlbRead,
+  tlbWrite,
+} from "./tlb";
+
+const PAGE: u64 = ~(<u64>0xfff);
+
+/** Reads with the privilege of the running code. */
+export function read<T>(cpu: Vcpu, gva: u64): T {
+  const entry = tlbRead + (<usize>((gva >> 12) & TLB_MASK) << 4);
+  if (load<u64>(entry) === (((gva + (sizeof<T>() - 1)) & PAGE) | cpu.tlbTag)) {
+    return load<T>(<usize>(<u32>gva + load<u32>(entry, 8)));
+  }
+  return readSlow<T>(cpu, gva, cpu.tlbTag);
+}
+
+/** Writes with the privilege of the running code. */
+export function write<T>(cpu: Vcpu, gva: u64, value: T): void {
+  const entry = tlbWrite + (<usize>((gva >> 12) & TLB_MASK) << 4);
+  if (load<u64>(entry) === (((gva + (sizeof<T>() - 1)) & PAGE) | cpu.tlbTag)) {
+    store<T>(<usize>(<u32>gva + load<u32>(entry, 8)), value);
+    return;
+  }
+  writeSlow<T>(cpu, gva, value, cpu.tlbTag);
+}
+
+/** Reads what the same instruction will write: raises the fault of the write. */
+export function readForWrite<T>(cpu: Vcpu, gva: u64): T {
+  const entry = tlbWrite + (<usize>((gva >> 12) & TLB_MASK) << 4);
+  if (load<u64>(entry) === (((gva + (sizeof<T>() - 1)) & PAGE) | cpu.tlbTag)) {
+    return load<T>(<usize>(<u32>gva + load<u32>(entry, 8)));
+  }
+  return readForWriteSlow<T>(cpu, gva);
+}
+
+/** Supervisor read whatever the CPL: descriptor tables, TSS. */
+export function readSystem<T>(cpu: Vcpu, gva: u64): T {
+  const entry = tlbRead + (<usize>((gva >> 12) & TLB_MASK) << 4);
+  if (load<u64>(entry) === (((gva + (sizeof<T>() - 1)) & PAGE) | cpu.asid)) {
+    return load<T>(<usize>(<u32>gva + load<u32>(entry, 8)));
+  }
+  return readSlow<T>(cpu, gva, cpu.asid);
+}
+
+/** Supervisor write whatever the CPL: descriptor access bits, TSS. */
+export function writeSystem<T>(cpu: Vcpu, gva: u64, value: T): void {
+  writeSlow<T>(cpu, gva, value, cpu.asid);
+}
+
+/** Checks that size bytes at gva can be written (both pages), raising the fault if not. Changes nothing else. */
+export function checkWrite(cpu: Vcpu, gva: u64, size: u32): bool {
+  const access = accessOf(cpu, cpu.tlbTag) | ACCESS_WRITE;
+  if (translate(cpu, gva, access) === NO_GPA) return false;
+  const last = wrap(cpu, gva + size - 1);
+  return ((last ^ gva) & PAGE) === 0 || translate(cpu, last & PAGE, access) !== NO_GPA;
+}
+
+/** As `checkWrite`, with supervisor privilege. */
+export function checkWriteSystem(cpu: Vcpu, gva: u64, size: u32): bool {
+  if (translate(cpu, gva, ACCESS_WRITE) === NO_GPA) return false;
+  const last = wrap(cpu, gva + size - 1);
+  return ((last ^ gva) & PAGE) === 0 || translate(cpu, last & PAGE, ACCESS_WRITE) !== NO_GPA;
+}
+
+/**
+ * Translates an instruction address through the execute TLB.
+ *
+ * @returns guest-physical address in RAM or elsewhere, or NO_GPA with a fault raised
+ */
+export function translateFetch(cpu: Vcpu, gva: u64): u64 {
+  const tag = cpu.cpl === 3 ? cpu.asid | TAG_USER : cpu.asid;
+  const entry = tlbExecute + (<usize>((gva >> 12) & TLB_MASK) << 4);
+  if (load<u64>(entry) === ((gva & PAGE) | tag)) {
+    return <u64>(<u32>gva + load<u32>(entry, 8) - <u32>ramBase);
+  }
+  const gpa = translate(cpu, gva, ACCESS_FETCH | (cpu.cpl === 3 ? ACCESS_USER : 0));
+  if (gpa !== NO_GPA && isPlainRam(cpu, gpa)) fillTlb(tlbExecute, gva, gpa, tag);
+  return gpa;
+}
+
+/** Translation without side effects, for the host and for reports. @returns gpa or NO_GPA */
+export function probe(cpu: Vcpu, gva: u64): u64 {
+  return translate(cpu, gva, ACCESS_PROBE);
+}
+
+function accessOf(cpu: Vcpu, tag: u32): u32 {
+  const kind = tag & 3;
+  if (kind === TAG_USER) return ACCESS_USER;
+  if (kind === TAG_SUPERVISOR_AC) return ACCESS_SMAP_AC;
+  if (kind !== TAG_SLOW) return 0;
+  return cpu.cpl === 3 ? PF_U : cpu.eflags & AC_FLAG ? ACCESS_SMAP_AC : 0;
+}
+
+function wrap(cpu: Vcpu, gva: u64): u64 {
+  return cpu.paging === PAGING_4LEVEL ? gva : gva & 0xffffffff;
+}
+
+/** #AC: only CPL 3 with CR0.AM and RFLAGS.AC, whose tag is TAG_SLOW. */
+function misaligned(cpu: Vcpu, gva: u64, size: u32, tag: u32): bool {
+  if ((tag & 3) !== TAG_SLOW || cpu.cpl !== 3 || !(gva & (size - 1))) return false;
+  if (!(cpu.cr0 & CR0_AM) || !(cpu.eflags & AC_FLAG)) return false;
+  raiseWithError(cpu, AC, 0);
+  return true;
+}
+
+function readSlow<T>(cpu: Vcpu, gva: u64, tag: u32): T {
+  const size = <u32>sizeof<T>();
+  if (misaligned(cpu, gva, size, tag)) return <T>0;
+  const access = accessOf(cpu, tag);
+  const gpa = translate(cpu, gva, access);
+  if (gpa === NO_GPA) return <T>0;
+  const room: u32 = 0x1000 - (<u32>gva & 0xfff);
+  if (room >= size) {
+    if (isPlainRam(cpu, gpa)) fillTlb(tlbRead, gva, gpa, tag);
+    return physicalRead<T>(cpu, gpa);
+  }
+  const gpa2 = translate(cpu, wrap(cpu, gva + room), access);
+  if (gpa2 === NO_GPA) return <T>0;
+  let value: u64 = 0;
+  for (let i: u32 = 0; i < size; i++) {
+    const byte = physicalRead<u8>(cpu, i < room ? gpa + i : gpa2 + (i - room));
+    value |= <u64>byte << (i << 3);
+  }
+  return <T>value;
+}
+
+function readForWriteSlow<T>(cpu: Vcpu, gva: u64): T {
+  if (misaligned(cpu, gva, <u32>sizeof<T>(), cpu.tlbTag)) return <T>0;
+  if (!checkWrite(cpu, gva, <u32>sizeof<T>())) return <T>0;
+  return readSlow<T>(cpu, gva, cpu.tlbTag);
+}
+
+function writeSlow<T>(cpu: Vcpu, gva: u64, value: T, tag: u32): void {
+  const size = <u32>sizeof<T>();
+  if (misaligned(cpu, gva, size, tag)) return;
+  const access = accessOf(cpu, tag) | ACCESS_WRITE;
+  const gpa = translate(cpu, gva, access);
+  if (gpa === NO_GPA) return;
+  const room: u32 = 0x1000 - (<u32>gva & 0xfff);
+  if (room >= size) {
+    if (isPlainRam(cpu, gpa)) {
+      fillTlb(tlbRead, gva, gpa, tag);
+      if (!pageHasCode(<u32>gpa)) fillTlb(tlbWrite, gva, gpa, tag);
+    }
+    physicalWrite<T>(cpu, gpa, value);
+    return;
+  }
+  const gpa2 = translate(cpu, wrap(cpu, gva + room), access);
+  if (gpa2 === NO_GPA) return;
+  for (let i: u32 = 0; i < size; i++) {
+    physicalWrite<u8>(cpu, i < room ? gpa + i : gpa2 + (i - room), <u8>(<u64>value >> (i << 3)));
+  }
+}
