@@ -1,0 +1,208 @@
+/*
+ * Runs one instruction on the CPU at hand and records what it did.
+ *
+ * A breakpoint enters the signal handler, which puts the start state with TF set into the signal frame and returns into
+ * it: the instruction runs alone and the next signal (single step, or the fault it took) finds the outcome in its frame.
+ * The same way serves 64-bit code, 32-bit code and 16-bit code: only CS and SS in the frame differ (LDT descriptors).
+ */
+#define _GNU_SOURCE
+#include "vector.h"
+#include <asm/ldt.h>
+#include <asm/prctl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#define STEPS 4096 /* iterations of a repeated string instruction */
+
+static const int GREG[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
+                             REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
+uint8_t *dataPattern, *stackPattern;
+
+static struct vector *current;
+static bool running;
+static int steps;
+static gregset_t hostRegisters;
+static uint8_t hostFx[512];
+static unsigned long hostFsBase;
+
+static uint64_t pack(const struct state *s) {
+  return s->selector[CS] | (uint64_t)s->selector[SS] << 48;
+}
+
+/* LDT selectors: see ../FORMAT.md. In 64-bit mode CS and SS are the kernel's, the others are null. */
+static void chooseSelectors(struct state *s, int mode) {
+  static const uint16_t SELECTORS[3][SEGMENTS] = {
+      {0x27, 0x1f, 0x2f, 0x27, 0x37, 0x3f}, /* 16: es cs ss ds fs gs */
+      {0x17, 0x0f, 0x17, 0x17, 0x37, 0x3f}, /* 32 */
+      {0, 0x33, 0x2b, 0, 0, 0},
+  };
+  memcpy(s->selector, SELECTORS[mode / 32], sizeof s->selector);
+}
+
+static void loadDataSegments(const uint16_t *selector) {
+  __asm__ volatile("mov %0, %%es\n mov %1, %%ds\n mov %2, %%fs\n mov %3, %%gs" ::"r"((uint32_t)selector[ES]),
+                   "r"((uint32_t)selector[DS]), "r"((uint32_t)selector[FS]), "r"((uint32_t)selector[GS]));
+}
+
+static void saveDataSegments(uint16_t *selector) {
+  __asm__ volatile("mov %%es, %0\n mov %%ds, %1\n mov %%fs, %2\n mov %%gs, %3"
+                   : "=m"(selector[ES]), "=m"(selector[DS]), "=m"(selector[FS]), "=m"(selector[GS]));
+}
+
+static void prctl(int what, unsigned long base) {
+  unsigned long result;
+  __asm__ volatile("syscall" : "=a"(result) : "0"(SYS_arch_prctl), "D"(what), "S"(base) : "rcx", "r11", "memory");
+}
+
+static void enter(ucontext_t *context, struct vector *v) {
+  greg_t *g = context->uc_mcontext.gregs;
+  uint8_t *fx = (uint8_t *)context->uc_mcontext.fpregs;
+  memcpy(hostRegisters, g, sizeof hostRegisters);
+  memcpy(hostFx, fx, 416);
+  const struct state *s = &v->before;
+  for (int i = 0; i < 16; i++) g[GREG[i]] = (greg_t)s->gpr[i];
+  g[REG_RIP] = (greg_t)s->rip;
+  g[REG_EFL] = s->flags | TF;
+  g[REG_CSGSFS] = (greg_t)pack(s);
+  memcpy(fx, s->fx, 416);
+  uint64_t *saved = (uint64_t *)(fx + 512); /* XSTATE_BV: x87 and SSE state are not at their reset values */
+  *saved |= 3;
+  context->uc_flags |= 6; /* UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS */
+  if (v->form->mode != 64) loadDataSegments(s->selector);
+}
+
+static void leave(ucontext_t *context, struct vector *v) {
+  greg_t *g = context->uc_mcontext.gregs;
+  uint8_t *fx = (uint8_t *)context->uc_mcontext.fpregs;
+  struct state *s = &v->after;
+  for (int i = 0; i < 16; i++) s->gpr[i] = (uint64_t)g[GREG[i]];
+  s->rip = (uint64_t)g[REG_RIP];
+  s->flags = (uint32_t)g[REG_EFL] & ~(uint32_t)(TF | RF);
+  s->selector[CS] = (uint16_t)g[REG_CSGSFS];
+  s->selector[SS] = (uint16_t)((uint64_t)g[REG_CSGSFS] >> 48);
+  memcpy(s->fx, fx, 416);
+  if (v->form->mode != 64) {
+    static const uint16_t NULLS[SEGMENTS];
+    saveDataSegments(s->selector);
+    loadDataSegments(NULLS);
+    prctl(ARCH_SET_FS, hostFsBase);
+    prctl(ARCH_SET_GS, GS_BASE);
+    for (int i = 0; i < 8; i++) s->gpr[i] &= 0xffffffffu;
+    for (int i = 8; i < 16; i++) s->gpr[i] = 0;
+  }
+  memcpy(g, hostRegisters, sizeof hostRegisters);
+  memcpy(fx, hostFx, 416);
+}
+
+static void onSignal(int signal, siginfo_t *info, void *frame) {
+  (void)info;
+  ucontext_t *context = frame;
+  greg_t *g = context->uc_mcontext.gregs;
+  if (!running) {
+    if (signal != SIGTRAP) { /* a fault of the generator itself */
+      signal = 0;
+      abort();
+    }
+    running = true;
+    steps = 0;
+    enter(context, current);
+    return;
+  }
+  struct vector *v = current;
+  uint8_t vector = (uint8_t)g[REG_TRAPNO];
+  bool stepped = signal == SIGTRAP && vector == 1;
+  if (stepped && (v->form->options & OPT_REP) && (uint64_t)g[REG_RIP] == v->before.rip && ++steps < STEPS) {
+    g[REG_EFL] |= TF;
+    return;
+  }
+  v->trap.taken = !stepped;
+  v->trap.vector = stepped ? 0 : vector;
+  v->trap.error = stepped ? 0 : (uint16_t)g[REG_ERR];
+  v->trap.cr2 = !stepped && vector == 14 ? (uint64_t)g[REG_CR2] : 0;
+  leave(context, v);
+  running = false;
+}
+
+static void *map(uint32_t address, uint32_t bytes, int protection) {
+  void *at = mmap((void *)(uintptr_t)address, bytes, protection,
+                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | MAP_POPULATE, -1, 0);
+  if (at == MAP_FAILED) {
+    perror("mmap");
+    exit(1);
+  }
+  return at;
+}
+
+/* contents: 0 data, 1 expand-down, 2 code */
+static void describe(int entry, uint32_t base, uint32_t limit, int contents, bool wide, bool pages, bool readOnly,
+                     bool absent) {
+  struct user_desc d = {.entry_number = entry, .base_addr = base, .limit = limit, .seg_32bit = wide,
+                        .contents = contents, .read_exec_only = readOnly, .limit_in_pages = pages,
+                        .seg_not_present = absent, .useable = 0, .lm = 0};
+  if (syscall(SYS_modify_ldt, 0x11, &d, sizeof d) != 0) {
+    perror("modify_ldt");
+    exit(1);
+  }
+}
+
+void setUpMachine(void) {
+  memset(map(CODE, CODE_BYTES, PROT_READ | PROT_WRITE | PROT_EXEC), 0xcc, CODE_BYTES);
+  map(DATA, DATA_BYTES, PROT_READ | PROT_WRITE);
+  map(STACK, PAGE, PROT_READ | PROT_WRITE);
+  dataPattern = malloc(DATA_BYTES);
+  stackPattern = malloc(PAGE);
+  fillWindows(dataPattern, stackPattern);
+  memcpy((void *)(uintptr_t)DATA, dataPattern, DATA_BYTES);
+  memcpy((void *)(uintptr_t)STACK, stackPattern, PAGE);
+  mprotect((void *)(uintptr_t)(DATA + WRITABLE_BYTES), PAGE, PROT_READ);
+
+  describe(1, 0, 0xfffff, 2, true, true, false, false); /* 0f: 32-bit code, flat */
+  describe(2, 0, 0xfffff, 0, true, true, false, false); /* 17: 32-bit data, flat */
+  describe(3, CODE, 0xffff, 2, false, false, false, false); /* 1f: 16-bit code */
+  describe(4, DATA16, 0xffff, 0, false, false, false, false); /* 27: 16-bit data */
+  describe(5, STACK16, 0xffff, 0, false, false, false, false); /* 2f: 16-bit stack */
+  describe(6, DATA - 0x1000, 0x1fff, 0, true, false, false, false); /* 37: data with a limit inside the window */
+  describe(7, DATA - 0x10000, 0x107ff, 1, true, false, false, false); /* 3f: expand-down: valid above 0x107ff */
+  describe(8, DATA, 0xfff, 0, true, false, true, false); /* 47: read-only data */
+  describe(9, CODE, 0xfffff, 2, true, false, true, false); /* 4f: execute-only code */
+  describe(10, DATA, 0xfff, 0, true, false, false, true); /* 57: data, not present */
+
+  stack_t alternate = {.ss_size = 65536};
+  alternate.ss_sp = malloc(alternate.ss_size);
+  sigaltstack(&alternate, NULL);
+  struct sigaction action = {.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
+  action.sa_sigaction = onSignal;
+  static const int SIGNALS[] = {SIGTRAP, SIGSEGV, SIGBUS, SIGFPE, SIGILL};
+  for (unsigned i = 0; i < sizeof SIGNALS / sizeof *SIGNALS; i++) sigaction(SIGNALS[i], &action, NULL);
+  syscall(SYS_arch_prctl, ARCH_GET_FS, &hostFsBase);
+  prctl(ARCH_SET_GS, GS_BASE);
+}
+
+void setMemory(struct vector *v, uint32_t address, const void *bytes, uint32_t length) {
+  struct patch *p = &v->patch[v->patches++];
+  p->address = address;
+  p->length = length;
+  memcpy(p->bytes, bytes, length);
+}
+
+void restoreMemory(void) {
+  memcpy((void *)(uintptr_t)DATA, dataPattern, WRITABLE_BYTES);
+  memcpy((void *)(uintptr_t)STACK, stackPattern, PAGE);
+}
+
+void execute(struct vector *v) {
+  chooseSelectors(&v->before, v->form->mode);
+  for (int i = 0; i < v->patches; i++)
+    memcpy((void *)(uintptr_t)v->patch[i].address, v->patch[i].bytes, v->patch[i].length);
+  uint8_t *code = (uint8_t *)(uintptr_t)(v->before.rip + (v->form->mode == 16 ? CODE : 0));
+  memcpy(code, v->bytes, (size_t)v->length);
+  current = v;
+  __asm__ volatile("int3" ::: "memory");
+  memset(code, 0xcc, (size_t)v->length);
+}

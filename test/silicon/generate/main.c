@@ -1,0 +1,42 @@
+/*
+ * Writes the vector files: `generate DIRECTORY [GROUP] [--scale PERCENT]`.
+ *
+ * Needs Linux on x86-64 with modify_ldt; see build.sh. The same CPU gives the same files.
+ */
+#include "vector.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void integer64(void) { integerForms(64), shiftForms(64); }
+static void integer32(void) { integerForms(32), shiftForms(32); }
+static void integer16(void) { integerForms(16), shiftForms(16); }
+
+static const struct {
+  const char *name;
+  void (*add)(void);
+} GROUPS[] = {
+    {"integer64", integer64},
+    {"integer32", integer32},
+    {"integer16", integer16},
+};
+
+int main(int argc, char **argv) {
+  const char *directory = NULL, *group = NULL;
+  for (int i = 1; i < argc; i++) {
+    if (strcmp(argv[i], "--scale") == 0 && i + 1 < argc) scale = atoi(argv[++i]);
+    else if (!directory) directory = argv[i];
+    else group = argv[i];
+  }
+  if (!directory) {
+    fprintf(stderr, "usage: generate DIRECTORY [GROUP] [--scale PERCENT]\n");
+    return 2;
+  }
+  setUpMachine();
+  for (unsigned i = 0; i < sizeof GROUPS / sizeof *GROUPS; i++) {
+    if (group && strcmp(group, GROUPS[i].name) != 0) continue;
+    GROUPS[i].add();
+    runForms(directory, GROUPS[i].name);
+  }
+  return 0;
+}
