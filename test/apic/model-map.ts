@@ -2,7 +2,7 @@
  * The map: KVM's fast path, one owner for each ID, drawn up from scratch for every message.
  *
  * Sources: KVM `kvm_recalculate_phys_map`, `kvm_recalculate_logical_map`, `kvm_apic_map_get_dest_lapic`,
- * `kvm_apic_map_get_logical_dest`; `recalculate_apic_map` of v4.9 for the "last" form.
+ * `kvm_apic_map_get_logical_dest`; `recalculate_apic_map` of v4.9 for the 4.9 form.
  */
 import { picksOne, x2apicLdr, type Lapic, type Message, type Policy } from "./model-types.js";
 
@@ -17,37 +17,49 @@ export interface DestinationMap {
   logical: Map<number, number>;
 }
 
-/** @returns null when an alias makes KVM do without a map (no 32-bit IDs) */
+/** @returns null when an alias makes KVM do without a map (no 32-bit IDs), or when the policy has none */
 export function buildMap(lapics: readonly Lapic[], policy: Policy): DestinationMap | null {
   const present = lapics
     .map((_, position) => position)
     .filter((p) => lapics[p]!.mode !== "off" && lapics[p]!.mapped);
-  return policy.map === "last" ? legacyMap(lapics, present) : modernMap(lapics, present, policy);
+  const physical = physicalTable(lapics, present, policy);
+  if (physical === null) return null;
+  return policy.mapForm === "4.9"
+    ? legacyMap(lapics, present, physical)
+    : modernMap(lapics, present, physical);
+}
+
+function physicalTable(
+  lapics: readonly Lapic[],
+  present: number[],
+  policy: Policy,
+): Map<number, number> | null {
+  const table = new Map<number, number>();
+  for (const position of present) {
+    const { mode, x2id, xid } = lapics[position]!;
+    const keys = mode === "x2" ? [x2id] : [xid];
+    if (policy.map === "both" && mode === "x" && x2id > 0xff) keys.unshift(x2id);
+    for (const key of keys) {
+      if (policy.low === "all" && table.has(key)) return null;
+      const isKept = policy.low === "owner" && table.has(key) && mode === "x" && key <= 0xff;
+      if (!isKept) table.set(key, position);
+    }
+  }
+  return table;
 }
 
 function modernMap(
   lapics: readonly Lapic[],
   present: number[],
-  policy: Policy,
-): DestinationMap | null {
+  physical: Map<number, number>,
+): DestinationMap {
   const map: DestinationMap = {
     bound: Math.max(0xff, ...present.map((p) => lapics[p]!.x2id)),
-    physical: new Map(),
+    physical,
     logicalMode: "empty",
     logical: new Map(),
   };
-  for (const position of present) {
-    const lapic = lapics[position]!;
-    if (policy.map === "both") {
-      if (lapic.mode === "x2" || lapic.x2id > 0xff) map.physical.set(lapic.x2id, position);
-      if (lapic.mode === "x" && !map.physical.has(lapic.xid)) map.physical.set(lapic.xid, position);
-    } else {
-      const key = lapic.mode === "x2" ? lapic.x2id : lapic.xid;
-      if (map.physical.has(key)) return null;
-      map.physical.set(key, position);
-    }
-    enterLogical(map, lapic, position);
-  }
+  for (const position of present) enterLogical(map, lapics[position]!, position);
   return map;
 }
 
@@ -77,18 +89,20 @@ function lowestBit(bits: number): number {
   return 31 - Math.clz32(bits & -bits);
 }
 
-function legacyMap(lapics: readonly Lapic[], present: number[]): DestinationMap {
-  const keyOf = (lapic: Lapic): number => (lapic.mode === "x2" ? lapic.x2id : lapic.xid);
+function legacyMap(
+  lapics: readonly Lapic[],
+  present: number[],
+  physical: Map<number, number>,
+): DestinationMap {
   const map: DestinationMap = {
-    bound: Math.max(0xff, ...present.map((p) => keyOf(lapics[p]!))),
-    physical: new Map(),
+    bound: Math.max(0xff, ...physical.keys()),
+    physical,
     logicalMode: "disabled",
     logical: new Map(),
   };
   const modes = new Set<"x2" | "flat" | "cluster">();
   for (const position of present) {
     const lapic = lapics[position]!;
-    map.physical.set(keyOf(lapic), position);
     if (lapic.mode === "x2" || lapic.ldr !== 0) modes.add(logicalModeOf(lapic));
   }
   if (modes.size !== 1) return map; // none at all is "not optimised" too

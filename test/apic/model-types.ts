@@ -29,8 +29,12 @@ export interface Lapic {
 /** The knobs of a policy. */
 export interface Policy {
   readonly name: string;
-  /** Physical table of the fast path: KVM with 32-bit IDs, KVM without, v4.9, or no table at all. */
-  readonly map: "both" | "mode" | "last" | "none";
+  /** Which IDs the map enters a LAPIC under: both of them, the one of its mode; or there is no map. */
+  readonly map: "both" | "mode" | "none";
+  /** Who owns an ID that several claim: all (the map is given up), KVM's order, or the last created. */
+  readonly low: "all" | "owner" | "last";
+  /** Rules of the map's bound and of its logical part: KVM since 6.3, or v4.9. */
+  readonly mapForm: "6" | "4.9";
   /** xAPIC-mode target, destination above 0xff. */
   readonly high: "hack" | "drop" | "trunc";
   /** Does 0xffffffff reach xAPIC-mode targets? */
@@ -70,6 +74,8 @@ export interface Delivery {
   selected: number[];
   /** Positions of those that accepted the message in the delivery mode asked for. */
   accepted: number[];
+  /** Positions of those that took the message in the mode in which it arrived. */
+  arrived: number[];
   /** KVM's count: LAPICs that accepted anything, 0 = the map knew nobody, -1 = nobody was found by a scan. */
   ret: number;
   path: "self" | "map" | "scan";

@@ -28,7 +28,7 @@ export function deliver(lapics: readonly Lapic[], message: Message, policy: Poli
     map !== null && msg.shorthand === 0 && !isBroadcastForMap(map, lapics, msg, policy)
       ? lookUp(map, lapics, msg, policy)
       : null;
-  const nobody = policy.map === "last" ? -1 : 0;
+  const nobody = policy.mapForm === "4.9" ? -1 : 0;
   if (onMap !== null) return arrive(lapics, onMap, msg, message, "map", nobody);
 
   return scan(lapics, msg, message, policy);
@@ -75,5 +75,5 @@ function arrive(
   if (msg.mode === LOWEST) for (const position of took) lapics[position]!.arbitration++;
   const ret = selected.length === 0 ? nobody : took.length;
   const modeKept = msg.mode === asSent.mode || (msg.mode === FIXED && asSent.mode === LOWEST);
-  return { selected, accepted: modeKept ? took : [], ret, path, mode: msg.mode };
+  return { selected, accepted: modeKept ? took : [], arrived: took, ret, path, mode: msg.mode };
 }
