@@ -1,7 +1,7 @@
 /*
  * Turns a form into bytes: prefixes, REX, ModRM, SIB, displacement, immediate, with random registers and addressing.
  *
- * An encoding is written like the manual's: "66 0F AF /r ib". Tokens: hex bytes (leading 66/F2/F3 are mandatory
+ * An encoding is written like the manual's: "66 0F AF /r ib". Tokens: hex bytes (leading prefix bytes are mandatory
  * prefixes), /r and /0../7 (ModRM), +r (register in the opcode), ib iw id iq, iz (16 or 32 bits by operand size), iv (by
  * operand size), mo (address-sized offset). The operand size adds 66 or REX.W.
  */
@@ -52,7 +52,7 @@ static struct encoding parse(const struct form *f) {
       e.immediateBytes[e.immediates++] = bytes;
     } else {
       uint8_t byte = (uint8_t)strtoul(token, NULL, 16);
-      bool mandatory = !sawOpcode && (byte == 0x66 || byte == 0xf2 || byte == 0xf3) && following;
+      bool mandatory = !sawOpcode && strchr("\x66\x67\xf0\xf2\xf3\x26\x2e\x36\x3e\x64\x65", byte) && following;
       if (mandatory) e.prefix[e.prefixes++] = byte;
       else {
         e.opcode[e.opcodes++] = byte;

@@ -74,7 +74,7 @@ static void enter(ucontext_t *context, struct vector *v) {
   uint64_t *saved = (uint64_t *)(fx + 512); /* XSTATE_BV: x87 and SSE state are not at their reset values */
   *saved |= 3;
   context->uc_flags |= 6; /* UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS */
-  if (v->form->mode != 64) loadDataSegments(s->selector);
+  if (v->form->mode != 64 || v->form->options & OPT_SEG_REG) loadDataSegments(s->selector);
 }
 
 static void leave(ucontext_t *context, struct vector *v) {
@@ -84,15 +84,18 @@ static void leave(ucontext_t *context, struct vector *v) {
   for (int i = 0; i < 16; i++) s->gpr[i] = (uint64_t)g[GREG[i]];
   s->rip = (uint64_t)g[REG_RIP];
   s->flags = (uint32_t)g[REG_EFL] & ~(uint32_t)(TF | RF);
+  memcpy(s->fx, fx, 416);
+  memcpy(s->selector, v->before.selector, sizeof s->selector);
   s->selector[CS] = (uint16_t)g[REG_CSGSFS];
   s->selector[SS] = (uint16_t)((uint64_t)g[REG_CSGSFS] >> 48);
-  memcpy(s->fx, fx, 416);
-  if (v->form->mode != 64) {
+  if (v->form->mode != 64 || v->form->options & OPT_SEG_REG) {
     static const uint16_t NULLS[SEGMENTS];
     saveDataSegments(s->selector);
     loadDataSegments(NULLS);
     prctl(ARCH_SET_FS, hostFsBase);
     prctl(ARCH_SET_GS, GS_BASE);
+  }
+  if (v->form->mode != 64) {
     for (int i = 0; i < 8; i++) s->gpr[i] &= 0xffffffffu;
     for (int i = 8; i < 16; i++) s->gpr[i] = 0;
   }
@@ -101,6 +104,8 @@ static void leave(ucontext_t *context, struct vector *v) {
 }
 
 static void onSignal(int signal, siginfo_t *info, void *frame) {
+  /* the kernel leaves AC, NT and ID of the interrupted code in force */
+  __asm__ volatile("pushfq\n andl $~0x244000, (%%rsp)\n popfq" ::: "cc", "memory");
   (void)info;
   ucontext_t *context = frame;
   greg_t *g = context->uc_mcontext.gregs;
@@ -112,6 +117,8 @@ static void onSignal(int signal, siginfo_t *info, void *frame) {
     running = true;
     steps = 0;
     enter(context, current);
+    /* sigreturn restores neither NT nor ID: they are those of the handler */
+    __asm__ volatile("pushfq\n orl %0, (%%rsp)\n popfq" ::"r"(current->before.flags & (NT | ID)) : "cc", "memory");
     return;
   }
   struct vector *v = current;
@@ -119,6 +126,7 @@ static void onSignal(int signal, siginfo_t *info, void *frame) {
   bool stepped = signal == SIGTRAP && vector == 1;
   if (stepped && (v->form->options & OPT_REP) && (uint64_t)g[REG_RIP] == v->before.rip && ++steps < STEPS) {
     g[REG_EFL] |= TF;
+    __asm__ volatile("pushfq\n orl %0, (%%rsp)\n popfq" ::"r"((uint32_t)g[REG_EFL] & (NT | ID)) : "cc", "memory");
     return;
   }
   v->trap.taken = !stepped;

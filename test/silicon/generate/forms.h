@@ -5,6 +5,8 @@
 
 #define BIT(reg) (1u << (reg))
 #define UNDEFINED_LOGIC AF
+/* Formats an operand size letter into `text`. */
+#define NAMED(format) (snprintf(text, sizeof text, format, s), text)
 #define ALL_FLAGS ARITHMETIC
 
 extern const char SUFFIX[65]; /* operand size in bits -> b w d q */

@@ -12,6 +12,10 @@ static void integer64(void) { integerForms(64), shiftForms(64); }
 static void integer32(void) { integerForms(32), shiftForms(32); }
 static void integer16(void) { integerForms(16), shiftForms(16); }
 
+static void system64(void) { stackForms(64), stringForms(64), legacyForms(64), faultForms(64); }
+static void system32(void) { stackForms(32), stringForms(32), legacyForms(32), faultForms(32); }
+static void system16(void) { stackForms(16), stringForms(16), legacyForms(16), faultForms(16); }
+
 static const struct {
   const char *name;
   void (*add)(void);
@@ -19,6 +23,9 @@ static const struct {
     {"integer64", integer64},
     {"integer32", integer32},
     {"integer16", integer16},
+    {"system64", system64},
+    {"system32", system32},
+    {"system16", system16},
 };
 
 int main(int argc, char **argv) {
