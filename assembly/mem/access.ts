@@ -133,7 +133,8 @@ function misaligned(cpu: Vcpu, gva: u64, size: u32, tag: u32): bool {
   return true;
 }
 
-function readSlow<T>(cpu: Vcpu, gva: u64, tag: u32): T {
+/** `read` behind the TLB. @param tag - privilege, as in `Vcpu.tlbTag` */
+export function readSlow<T>(cpu: Vcpu, gva: u64, tag: u32): T {
   const size = <u32>sizeof<T>();
   if (misaligned(cpu, gva, size, tag)) return <T>0;
   const access = accessOf(cpu, tag);
@@ -154,13 +155,15 @@ function readSlow<T>(cpu: Vcpu, gva: u64, tag: u32): T {
   return <T>value;
 }
 
-function readForWriteSlow<T>(cpu: Vcpu, gva: u64): T {
+/** `readForWrite` behind the TLB. @param tag - privilege, as in `Vcpu.tlbTag` */
+export function readForWriteSlow<T>(cpu: Vcpu, gva: u64): T {
   if (misaligned(cpu, gva, <u32>sizeof<T>(), cpu.tlbTag)) return <T>0;
   if (!checkWrite(cpu, gva, <u32>sizeof<T>())) return <T>0;
   return readSlow<T>(cpu, gva, cpu.tlbTag);
 }
 
-function writeSlow<T>(cpu: Vcpu, gva: u64, value: T, tag: u32): void {
+/** `write` behind the TLB. @param tag - privilege, as in `Vcpu.tlbTag` */
+export function writeSlow<T>(cpu: Vcpu, gva: u64, value: T, tag: u32): void {
   const size = <u32>sizeof<T>();
   if (misaligned(cpu, gva, size, tag)) return;
   const access = accessOf(cpu, tag) | ACCESS_WRITE;

@@ -27,6 +27,9 @@ export const TAG_USER: u32 = 1;
 export const TAG_SUPERVISOR_AC: u32 = 2; // SMAP on, RFLAGS.AC = 1: user pages allowed
 export const TAG_SLOW: u32 = 3; // never filled: alignment checks or data breakpoints see every access
 
+/** Counts what the tags do not show: pages dropped from a living address space, and epochs. */
+export let pageFlushes: u32 = 1;
+
 let epoch: u32 = 1;
 let nextAsid: u32 = 4;
 
@@ -36,6 +39,7 @@ export function flushAll(): void {
   memory.fill(tlbWrite, 0, TLB_BYTES);
   memory.fill(tlbExecute, 0, TLB_BYTES);
   epoch++;
+  pageFlushes++;
   nextAsid = 4;
 }
 
@@ -56,6 +60,7 @@ export function enterTlb(cpu: Vcpu): void {
 /** Drops the page of `gva` from the address space of `cpu` (INVLPG). */
 export function flushPage(cpu: Vcpu, gva: u64): void {
   const slot = <usize>((gva >> 12) & TLB_MASK) << 4;
+  pageFlushes++;
   store<u64>(tlbRead + slot, 0);
   store<u64>(tlbWrite + slot, 0);
   store<u64>(tlbExecute + slot, 0);

@@ -1,0 +1,243 @@
+/**
+ * Block cache: straight-line runs of micro-ops, keyed by physical address and mode.
+ *
+ *     block    0 gpa u32   4 mode u32 (bit 31: valid)   8 count u16   10 bytes u16   12 hashNext u32
+ *             16 links u32 x 2: blocks that follow when the last branch is not taken, taken
+ *             24 pageNext u32   32 micro-ops
+ *
+ * A block lies in one page. An instruction that crosses a page, is not in RAM or may run into the CS limit is decoded
+ * anew each time into a block of its own that is not kept. Blocks live in an arena that only ever grows; when it is
+ * full, everything is forgotten. A dropped block keeps its memory until then, so that links to it can be checked.
+ */
+import { CS } from "../abi";
+import { raiseWithError } from "../fault";
+import { ramBase, ramBytes, reserve } from "../layout";
+import { translateFetch } from "../mem/access";
+import { markCode, unmarkAll, unmarkPage } from "../mem/code-map";
+import { setCodeWritten } from "../mem/hooks";
+import { NO_GPA } from "../mem/paging";
+import { isPlainRam, physicalRead } from "../mem/physical";
+import { pageFlushes } from "../mem/tlb";
+import { Vcpu } from "../vcpu";
+import { GP } from "../x86/exception";
+import { leaveBlock } from "./control";
+import { decode, endsBlock, NEED_MORE } from "./decode";
+import { specialise } from "./handler";
+import { MODE_FLAT } from "./mode";
+import { Op, OP_BYTES } from "./op";
+
+const VALID: u32 = 0x80000000;
+const HEADER_BYTES: usize = 32;
+const MAX_OPS: u32 = 64;
+const MAX_BLOCK_BYTES: usize = HEADER_BYTES + 64 * OP_BYTES;
+const HASH_ENTRIES: u32 = 32768;
+const ARENA_BYTES: usize = 32 << 20;
+const LINK: usize = 16;
+
+let hash: usize = 0;
+let pages: usize = 0;
+let arena: usize = 0;
+let arenaNext: usize = 0;
+
+/** Counts every time that all blocks were forgotten: a block pointer from before must not be used. */
+export let generation: u32 = 0;
+
+const JUMP_ENTRIES: u32 = 1024;
+/** Entries of 24 bytes: rip u64, space u64 (TLB tag and page flushes), block u32. */
+const jumps: usize = memory.data(1024 * 24, 8);
+const single: usize = memory.data(64, 8);
+const window: usize = memory.data(32, 8);
+
+/** Reserves the cache. @param bytes - guest RAM size */
+export function placeBlocks(bytes: u32): bool {
+  hash = reserve(HASH_ENTRIES << 2, 64);
+  pages = reserve(<u64>(bytes >> 12) << 2, 64);
+  arena = reserve(ARENA_BYTES, 64);
+  arenaNext = arena;
+  setCodeWritten(dropWritten);
+  return hash !== 0 && pages !== 0 && arena !== 0;
+}
+
+/** Forgets every block. */
+export function dropAll(): void {
+  memory.fill(hash, 0, HASH_ENTRIES << 2);
+  memory.fill(pages, 0, (ramBytes >> 12) << 2);
+  memory.fill(jumps, 0, JUMP_ENTRIES * 24);
+  unmarkAll();
+  arenaNext = arena;
+  generation++;
+}
+
+export function blockCount(block: usize): u32 {
+  return load<u16>(block, 8);
+}
+export function blockOps(block: usize): usize {
+  return block + HEADER_BYTES;
+}
+
+/** The block that follows along a link, or 0. @param link - 0 not taken, 1 taken */
+export function linked(block: usize, link: u32): usize {
+  const target = <usize>load<u32>(block + (link << 2), LINK);
+  return target !== 0 && load<u32>(target, 4) & VALID ? target : 0;
+}
+
+/**
+ * Links two blocks if that stays true for the life of both: same page, same mode, both kept. Blocks of segments that
+ * are not flat are not linked: their limit is checked on every entry.
+ */
+export function linkBlocks(from: usize, link: u32, to: usize): void {
+  if ((load<u32>(from) ^ load<u32>(to)) >> 12 !== 0) return;
+  const mode = load<u32>(from, 4);
+  if (mode !== load<u32>(to, 4) || !(mode & VALID) || !(mode & MODE_FLAT)) return;
+  store<u32>(from + (link << 2), <u32>to, LINK);
+}
+
+function slotOf(gpa: u32, mode: u32): usize {
+  return hash + (<usize>((gpa ^ (gpa >> 13) ^ (mode << 9)) & (HASH_ENTRIES - 1)) << 2);
+}
+
+/**
+ * The block at CS:RIP, decoded if need be.
+ *
+ * @returns the block, or 0 with a fault raised (#PF or #GP of the fetch)
+ */
+export function lookup(cpu: Vcpu): usize {
+  const rip = cpu.rip;
+  const mode = cpu.mode;
+  const flat = (mode & MODE_FLAT) !== 0;
+  const gva = flat ? rip : (cpu.segment(CS).base + rip) & 0xffffffff;
+  const space = (<u64>pageFlushes << 32) | <u64>(cpu.asid | (cpu.cpl === 3 ? 1 : 0));
+  const jump = jumps + <usize>(<u32>(gva ^ (gva >> 10)) & (JUMP_ENTRIES - 1)) * 24;
+  if (load<u64>(jump) === gva && load<u64>(jump, 8) === space) {
+    const known = <usize>load<u32>(jump, 16);
+    if (load<u32>(known, 4) === (mode | VALID) && (flat || fitsLimit(cpu, rip, known))) return known;
+  }
+  if (!flat && rip > <u64>cpu.segment(CS).limit) {
+    raiseWithError(cpu, GP, 0);
+    return 0;
+  }
+  const gpa64 = translateFetch(cpu, gva);
+  if (gpa64 === NO_GPA) return 0;
+  if (!isPlainRam(cpu, gpa64)) return decodeSingle(cpu, gva, gpa64);
+  const gpa = <u32>gpa64;
+  let block = <usize>load<u32>(slotOf(gpa, mode));
+  while (block !== 0 && (load<u32>(block) !== gpa || load<u32>(block, 4) !== (mode | VALID))) {
+    block = <usize>load<u32>(block, 12);
+  }
+  if (block === 0) block = build(gpa, mode);
+  if (block === 0 || !(flat || fitsLimit(cpu, rip, block))) return decodeSingle(cpu, gva, gpa64);
+  store<u64>(jump, gva);
+  store<u64>(jump, space, 8);
+  store<u32>(jump, <u32>block, 16);
+  return block;
+}
+
+function fitsLimit(cpu: Vcpu, rip: u64, block: usize): bool {
+  return rip + load<u16>(block, 10) - 1 <= <u64>cpu.segment(CS).limit;
+}
+
+/** Decodes a new block. @returns 0 when already its first instruction crosses the page */
+function build(gpa: u32, mode: u32): usize {
+  if (arenaNext + MAX_BLOCK_BYTES > arena + ARENA_BYTES) dropAll();
+  const block = arenaNext;
+  const start = ramBase + <usize>gpa;
+  const pageEnd = (start | 0xfff) + 1;
+  let at = start;
+  let op = blockOps(block);
+  let count: u32 = 0;
+  while (count < MAX_OPS && at < pageEnd) {
+    const view = changetype<Op>(op);
+    const length = decode(at, pageEnd, mode, <u32>(at - start), view);
+    if (length === NEED_MORE) break;
+    specialise(view, mode);
+    at += length;
+    op += OP_BYTES;
+    count++;
+    if (endsBlock()) break;
+  }
+  if (count === 0) return 0;
+  const bytes = <u32>(at - start);
+  const slot = slotOf(gpa, mode);
+  const page = pages + ((gpa >> 12) << 2);
+  store<u32>(block, gpa);
+  store<u32>(block, mode | VALID, 4);
+  store<u16>(block, <u16>count, 8);
+  store<u16>(block, <u16>bytes, 10);
+  store<u32>(block, load<u32>(slot), 12);
+  store<u64>(block, 0, LINK);
+  store<u32>(block, load<u32>(page), 24);
+  store<u32>(slot, <u32>block);
+  store<u32>(page, <u32>block);
+  markCode(gpa, bytes);
+  arenaNext = op;
+  return block;
+}
+
+/** Decodes one instruction into a block that is not kept: page crossings, devices, the end of the code segment. */
+function decodeSingle(cpu: Vcpu, gva: u64, gpa: u64): usize {
+  const room = min<u32>(15, 0x1000 - (<u32>gva & 0xfff));
+  const limit = cpu.mode & MODE_FLAT ? <u64>-1 : <u64>cpu.segment(CS).limit;
+  const inLimit: u32 = cpu.rip + 14 <= limit || cpu.mode & MODE_FLAT ? 15 : <u32>(limit - cpu.rip) + 1;
+  for (let i: u32 = 0; i < min(room, inLimit); i++) store<u8>(window + i, physicalRead<u8>(cpu, gpa + i));
+  const op = changetype<Op>(single + HEADER_BYTES);
+  let length = decode(window, window + min(room, inLimit), cpu.mode, 0, op);
+  if (length === NEED_MORE) {
+    if (inLimit <= room) {
+      raiseWithError(cpu, GP, 0);
+      return 0;
+    }
+    const gva2 = cpu.mode & MODE_FLAT && cpu.mode & 1 ? gva + room : (gva + room) & 0xffffffff;
+    const gpa2 = translateFetch(cpu, gva2);
+    if (gpa2 === NO_GPA) return 0;
+    for (let i = room; i < inLimit; i++) store<u8>(window + i, physicalRead<u8>(cpu, gpa2 + (i - room)));
+    length = decode(window, window + inLimit, cpu.mode, 0, op);
+    if (length === NEED_MORE) {
+      raiseWithError(cpu, GP, 0);
+      return 0;
+    }
+  }
+  specialise(op, cpu.mode);
+  store<u32>(single, <u32>gpa);
+  store<u32>(single, cpu.mode, 4); // not VALID: never linked
+  store<u16>(single, 1, 8);
+  store<u16>(single, <u16>length, 10);
+  store<u64>(single, 0, LINK);
+  return single;
+}
+
+/** A store is about to change gpa .. gpa+length-1, inside one page: drops the blocks that hold one of these bytes. */
+function dropWritten(gpa: u32, length: u32): void {
+  const page = pages + ((gpa >> 12) << 2);
+  let dropped = false;
+  let previous: usize = 0;
+  let block = <usize>load<u32>(page);
+  while (block !== 0) {
+    const next = <usize>load<u32>(block, 24);
+    const start = load<u32>(block);
+    if (start < gpa + length && gpa < start + load<u16>(block, 10)) {
+      unhash(block);
+      store<u32>(block, 0, 4);
+      if (previous !== 0) store<u32>(previous, <u32>next, 24);
+      else store<u32>(page, <u32>next);
+      dropped = true;
+    } else previous = block;
+    block = next;
+  }
+  if (!dropped) return;
+  leaveBlock();
+  unmarkPage(gpa);
+  for (block = <usize>load<u32>(page); block !== 0; block = <usize>load<u32>(block, 24)) {
+    markCode(load<u32>(block), load<u16>(block, 10));
+  }
+}
+
+function unhash(block: usize): void {
+  const slot = slotOf(load<u32>(block), load<u32>(block, 4) & ~VALID);
+  let at = <usize>load<u32>(slot);
+  if (at === block) {
+    store<u32>(slot, load<u32>(block, 12));
+    return;
+  }
+  while (<usize>load<u32>(at, 12) !== block) at = <usize>load<u32>(at, 12);
+  store<u32>(at, load<u32>(block, 12), 12);
+}

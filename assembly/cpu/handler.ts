@@ -1,0 +1,253 @@
+/**
+ * Handler numbers of micro-ops, and the choice of a fast handler for the forms that compilers use most.
+ *
+ * Fast handlers exist for 32- and 64-bit operands (and a few bytes), registers or flat memory operands; cpu/hot.ts runs
+ * them in its switch. Every other form keeps the out-of-line handler that the decoder gave it, so a fast handler is
+ * never needed for correctness.
+ */
+import { MODE_64, MODE_FLAT, MODE_SS32 } from "./mode";
+import { ADDRESS_32, ADDRESS_NONE, Op, OP_66, OP_LOCK, OP_REP, OP_REPNE } from "./op";
+
+export const HANDLER_ONE_BYTE: u16 = 0;
+export const HANDLER_TWO_BYTE: u16 = 1;
+export const HANDLER_THREE_BYTE: u16 = 2;
+export const HANDLER_UD: u16 = 3;
+export const HANDLER_TOO_LONG: u16 = 4;
+
+/**
+ * ALU handlers: ALU + (operation * 2 + is64) * 5 + form.
+ * Operation: ADD OR ADC SBB AND SUB XOR CMP. Form: below.
+ */
+export const ALU: u32 = 8;
+export const FORM_RR: u32 = 0; // rm := rm op reg
+export const FORM_RI: u32 = 1; // rm := rm op imm
+export const FORM_RM: u32 = 2; // reg := reg op memory
+export const FORM_MR: u32 = 3; // memory := memory op reg
+export const FORM_MI: u32 = 4; // memory := memory op imm
+// 8 .. 87 ALU; pairs below are 32-bit, 64-bit.
+export const MOV_RR: u32 = 88;
+export const MOV_RI: u32 = 90;
+export const LOAD: u32 = 92;
+export const STORE: u32 = 94;
+export const STORE_IMM: u32 = 96;
+export const LEA: u32 = 98;
+export const TEST_RR: u32 = 100;
+export const TEST_RI: u32 = 102;
+export const INC: u32 = 104;
+export const DEC: u32 = 106;
+export const NEG: u32 = 108;
+export const NOT: u32 = 110;
+export const SHL_IMM: u32 = 112;
+export const SHR_IMM: u32 = 114;
+export const SAR_IMM: u32 = 116;
+export const IMUL_RR: u32 = 118;
+export const IMUL_RM: u32 = 120;
+export const MOVSXD: u32 = 122; // register source, memory source
+export const MOVZX8: u32 = 124; // register source, memory source; the destination is 32 or 64 bits alike
+export const MOVZX16: u32 = 126;
+export const LOAD8: u32 = 128;
+export const STORE8: u32 = 129;
+export const STORE8_IMM: u32 = 130;
+export const MOV8_RR: u32 = 131;
+export const CMP8_RI: u32 = 132;
+export const CMP8_RR: u32 = 133;
+export const CMP8_MI: u32 = 134;
+export const CMP8_RM: u32 = 135;
+export const TEST8_RR: u32 = 136;
+export const TEST8_RI: u32 = 137;
+export const NOP: u32 = 138;
+export const PUSH: u32 = 139; // 32-bit flat, 64-bit
+export const POP: u32 = 141;
+export const CALL: u32 = 143;
+export const RET: u32 = 145;
+export const JMP: u32 = 147;
+export const JCC: u32 = 148; // 16 conditions
+export const TEST_MI: u32 = 164;
+export const INC_M: u32 = 166;
+export const DEC_M: u32 = 168;
+export const SHL_CL: u32 = 170;
+export const SHR_CL: u32 = 172;
+export const SAR_CL: u32 = 174;
+export const CMOV_RR: u32 = 176;
+export const JMP_R: u32 = 178; // indirect, 64-bit: register, memory
+export const CALL_R: u32 = 180;
+
+/** Replaces the out-of-line handler of `op` by a fast one where there is one. @param mode - Vcpu.mode */
+export function specialise(op: Op, mode: u32): void {
+  if (op.handler > HANDLER_TWO_BYTE || !(mode & MODE_FLAT)) return;
+  const size = op.size;
+  if (size === 2 || op.flags & (OP_LOCK | OP_REP | OP_REPNE)) return;
+  const isRegister = op.kind === ADDRESS_NONE;
+  if (!isRegister && op.kind > ADDRESS_32) return;
+  const handler =
+    op.handler === HANDLER_ONE_BYTE ? oneByte(op, mode, isRegister) : twoByte(op, mode, isRegister);
+  if (handler !== 0) op.handler = <u16>handler;
+}
+
+function swapRegisters(op: Op): void {
+  const rm = op.rm;
+  op.rm = op.reg;
+  op.reg = rm;
+}
+
+function oneByte(op: Op, mode: u32, isRegister: bool): u32 {
+  const opcode = <u32>op.opcode;
+  const wide: u32 = op.size === 8 ? 1 : 0;
+  if (opcode < 0x40) return alu(op, opcode, wide, isRegister);
+  const stack = mode & MODE_64 ? op.size === 8 : (mode & MODE_SS32) !== 0 && op.size === 4;
+  switch (opcode >> 3) {
+    case 0x40 >> 3:
+      return INC + wide;
+    case 0x48 >> 3:
+      return DEC + wide;
+    case 0x50 >> 3:
+      return stack ? PUSH + wide : 0;
+    case 0x58 >> 3:
+      return stack ? POP + wide : 0;
+    case 0x70 >> 3:
+    case 0x78 >> 3:
+      return JCC + (opcode & 15);
+    case 0xb8 >> 3:
+      if (wide === 0) op.imm = <i64>(<u32>op.imm);
+      return MOV_RI + 1;
+    default:
+      break;
+  }
+  switch (opcode) {
+    case 0x63:
+      return mode & MODE_64 && wide ? MOVSXD + <u32>!isRegister : 0;
+    case 0x69:
+    case 0x6b:
+      return 0;
+    case 0x80:
+      return op.extension !== 7 ? 0 : isRegister ? CMP8_RI : CMP8_MI;
+    case 0x81:
+    case 0x83:
+      return ALU + (op.extension * 2 + wide) * 5 + (isRegister ? FORM_RI : FORM_MI);
+    case 0x84:
+      return isRegister ? TEST8_RR : 0;
+    case 0x85:
+      return isRegister ? TEST_RR + wide : 0;
+    case 0x88:
+      return isRegister ? MOV8_RR : STORE8;
+    case 0x89:
+      return isRegister ? MOV_RR + wide : STORE + wide;
+    case 0x8a:
+      if (!isRegister) return LOAD8;
+      swapRegisters(op);
+      return MOV8_RR;
+    case 0x8b:
+      if (!isRegister) return LOAD + wide;
+      swapRegisters(op);
+      return MOV_RR + wide;
+    case 0x8d:
+      return isRegister ? 0 : LEA + wide;
+    case 0x90:
+      return op.rm === 0 ? NOP : 0;
+    case 0xa8:
+      op.rm = 0;
+      return TEST8_RI;
+    case 0xa9:
+      op.rm = 0;
+      return TEST_RI + wide;
+    case 0xc1:
+      return isRegister ? shift(op, SHL_IMM, wide) : 0;
+    case 0xc3:
+      return stack ? RET + wide : 0;
+    case 0xc6:
+      return op.extension === 0 && !isRegister ? STORE8_IMM : 0;
+    case 0xc7:
+      if (op.extension !== 0) return 0;
+      if (!isRegister) return STORE_IMM + wide;
+      if (wide === 0) op.imm = <i64>(<u32>op.imm);
+      return MOV_RI + 1;
+    case 0xd1:
+      op.imm = 1;
+      return isRegister ? shift(op, SHL_IMM, wide) : 0;
+    case 0xd3:
+      return isRegister ? shift(op, SHL_CL, wide) : 0;
+    case 0xe8:
+      return stack ? CALL + wide : 0;
+    case 0xe9:
+    case 0xeb:
+      return JMP;
+    case 0xf6:
+      return op.extension < 2 && isRegister ? TEST8_RI : 0;
+    case 0xf7:
+      if (op.extension < 2) return isRegister ? TEST_RI + wide : TEST_MI + wide;
+      if (!isRegister || op.extension > 3) return 0;
+      return (op.extension === 2 ? NOT : NEG) + wide;
+    case 0xff:
+      if (op.extension < 2) return (isRegister ? (op.extension === 0 ? INC : DEC) : op.extension === 0 ? INC_M : DEC_M) + wide;
+      if (!(mode & MODE_64)) return 0;
+      if (op.extension === 2) return CALL_R + <u32>!isRegister;
+      if (op.extension === 4) return JMP_R + <u32>!isRegister;
+      return op.extension === 6 && isRegister && stack ? PUSH + wide : 0;
+    default:
+      return 0;
+  }
+}
+
+function alu(op: Op, opcode: u32, wide: u32, isRegister: bool): u32 {
+  const operation = opcode >> 3;
+  const base = ALU + (operation * 2 + wide) * 5;
+  switch (opcode & 7) {
+    case 1:
+      return base + (isRegister ? FORM_RR : FORM_MR);
+    case 3:
+      if (!isRegister) return base + FORM_RM;
+      swapRegisters(op);
+      return base + FORM_RR;
+    case 5:
+      op.rm = 0;
+      return base + FORM_RI;
+    case 0:
+      return operation === 7 && isRegister ? CMP8_RR : 0;
+    case 2:
+      if (operation !== 7) return 0;
+      if (!isRegister) return CMP8_RM;
+      swapRegisters(op);
+      return CMP8_RR;
+    case 4:
+      if (operation !== 7) return 0;
+      op.rm = 0;
+      return CMP8_RI;
+    default:
+      return 0;
+  }
+}
+
+function shift(op: Op, first: u32, wide: u32): u32 {
+  const step = SHR_IMM - SHL_IMM;
+  switch (op.extension) {
+    case 4:
+    case 6:
+      return first + wide;
+    case 5:
+      return first + step + wide;
+    case 7:
+      return first + 2 * step + wide;
+    default:
+      return 0;
+  }
+}
+
+function twoByte(op: Op, mode: u32, isRegister: bool): u32 {
+  const opcode = <u32>op.opcode & 0xff;
+  const wide: u32 = op.size === 8 ? 1 : 0;
+  if (op.flags & OP_66) return 0;
+  if (opcode >= 0x40 && opcode < 0x50) return isRegister ? CMOV_RR + wide : 0;
+  if (opcode >= 0x80 && opcode < 0x90) return JCC + (opcode & 15);
+  switch (opcode) {
+    case 0xaf:
+      return (isRegister ? IMUL_RR : IMUL_RM) + wide;
+    case 0xb6:
+      return MOVZX8 + <u32>!isRegister;
+    case 0xb7:
+      return MOVZX16 + <u32>!isRegister;
+    case 0x1f:
+      return isRegister ? 0 : NOP;
+    default:
+      return 0;
+  }
+}

@@ -1,0 +1,96 @@
+/**
+ * The vCPUs that a scheduler has to visit: a hierarchical bitmap over vcpuIndex.
+ *
+ * A bit is set for every RUNNABLE vCPU, and for a waiting one whose request word got a new bit. Level 0 has one bit per
+ * vCPU, each level above one bit per word below: an idle vCPU costs nothing, and the next one is found in four looks.
+ */
+import { reserve } from "../layout";
+
+const LEVELS: u32 = 4; // 64^4 = 16 Mi vCPUs
+
+let level0: usize = 0;
+let level1: usize = 0;
+let level2: usize = 0;
+let level3: usize = 0;
+
+/** How many bits are set. */
+export let runnableCount: u32 = 0;
+
+/** Reserves the bitmap. */
+export function placeRunnable(capacity: u32): bool {
+  const words = (<u64>capacity + 63) >> 6;
+  level0 = reserve((words + 1) << 3, 64);
+  level1 = reserve(((words >> 6) + 1) << 3, 64);
+  level2 = reserve(((words >> 12) + 1) << 3, 64);
+  level3 = reserve(((words >> 18) + 1) << 3, 64);
+  return level0 !== 0 && level1 !== 0 && level2 !== 0 && level3 !== 0;
+}
+
+function base(level: u32): usize {
+  if (level === 0) return level0;
+  if (level === 1) return level1;
+  return level === 2 ? level2 : level3;
+}
+
+export function isMarked(vcpuIndex: u32): bool {
+  return (load<u64>(level0 + ((vcpuIndex >> 6) << 3)) & (<u64>1 << (vcpuIndex & 63))) !== 0;
+}
+
+export function markRunnable(vcpuIndex: u32): void {
+  if (isMarked(vcpuIndex)) return;
+  runnableCount++;
+  let n = vcpuIndex;
+  for (let level: u32 = 0; level < LEVELS; level++) {
+    const word = base(level) + ((n >> 6) << 3);
+    const old = load<u64>(word);
+    store<u64>(word, old | (<u64>1 << (n & 63)));
+    if (old !== 0) return;
+    n >>= 6;
+  }
+}
+
+export function unmarkRunnable(vcpuIndex: u32): void {
+  if (!isMarked(vcpuIndex)) return;
+  runnableCount--;
+  let n = vcpuIndex;
+  for (let level: u32 = 0; level < LEVELS; level++) {
+    const word = base(level) + ((n >> 6) << 3);
+    const left = load<u64>(word) & ~(<u64>1 << (n & 63));
+    store<u64>(word, left);
+    if (left !== 0) return;
+    n >>= 6;
+  }
+}
+
+/** The first marked vCPU after `vcpuIndex`, around the end. @returns vcpuIndex, or -1 when none is marked */
+export function nextRunnable(vcpuIndex: u32): i32 {
+  if (runnableCount === 0) return -1;
+  const after = findFrom(vcpuIndex + 1);
+  return after >= 0 ? after : findFrom(0);
+}
+
+function findFrom(start: u32): i32 {
+  let n = start;
+  for (let level: u32 = 0; level < LEVELS; level++) {
+    if (isInside(level, n)) {
+      const word = load<u64>(base(level) + ((n >> 6) << 3)) & (<u64>-1 << (n & 63));
+      if (word !== 0) return descend(level, (n & ~63) | <u32>ctz(word));
+    }
+    n = (n >> 6) + 1;
+  }
+  return -1;
+}
+
+/** The tables end where the next one begins or where the capacity does; beyond that nothing is marked. */
+function isInside(level: u32, n: u32): bool {
+  const next = level === 3 ? <usize>-1 : base(level + 1);
+  return base(level) + ((n >> 6) << 3) < next;
+}
+
+function descend(level: u32, found: u32): i32 {
+  let n = found;
+  for (let below: i32 = <i32>level - 1; below >= 0; below--) {
+    n = (n << 6) | <u32>ctz(load<u64>(base(<u32>below) + (<usize>n << 3)));
+  }
+  return <i32>n;
+}
