@@ -28,3 +28,11 @@ export function jumpTo(cpu: Vcpu, op: Op, target: u64): void {
   cpu.rip = target - op.end;
   blockEnd = 0;
 }
+
+/** PAUSE and the like: the loop gives the rest of the slice to other vCPUs and clears it. */
+export let yieldSlice = false;
+
+export function setYieldSlice(value: bool): void {
+  yieldSlice = value;
+  if (value) blockEnd = 0;
+}

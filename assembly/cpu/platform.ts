@@ -13,6 +13,7 @@ function noValue(cpu: Vcpu): u64 {
   return 0;
 }
 function noSet(cpu: Vcpu, value: u64): void {}
+function noWake(cpu: Vcpu): void {}
 
 /** RDMSR of the APIC's MSRs (1BH, 6E0H, 800H-8FFH, KVM's PV EOI). @returns false for #GP; the value is in `msrValue` */
 export let apicMsrRead: (cpu: Vcpu, msr: u32) => bool = noRead;
@@ -25,6 +26,13 @@ export let cr8Write: (cpu: Vcpu, value: u64) => void = noSet;
 export let now: (cpu: Vcpu) => u64 = noValue;
 /** VMCALL/VMMCALL: RAX = number, RBX RCX RDX RSI = arguments; result in RAX. */
 export let hypercall: (cpu: Vcpu) => u64 = noValue;
+
+/** Makes another vCPU, HALTED by MWAIT, runnable: its monitored line was stored to. */
+export let wake: (cpu: Vcpu) => void = noWake;
+
+export function setWake(hook: (cpu: Vcpu) => void): void {
+  wake = hook;
+}
 
 /** Value of the last successful `apicMsrRead`. */
 export let msrValue: u64 = 0;

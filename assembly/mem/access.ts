@@ -11,6 +11,7 @@ import { CR0_AM } from "../x86/cr";
 import { AC, PF_U } from "../x86/exception";
 import { AC_FLAG } from "../x86/eflags";
 import { pageHasCode } from "./code-map";
+import { dataAccess } from "./hooks";
 import {
   ACCESS_FETCH,
   ACCESS_PROBE,
@@ -142,11 +143,13 @@ export function readSlow<T>(cpu: Vcpu, gva: u64, tag: u32): T {
   if (gpa === NO_GPA) return <T>0;
   const room: u32 = 0x1000 - (<u32>gva & 0xfff);
   if (room >= size) {
-    if (isPlainRam(cpu, gpa)) fillTlb(tlbRead, gva, gpa, tag);
+    if ((tag & 3) === TAG_SLOW) dataAccess(cpu, gva, size, false);
+    else if (isPlainRam(cpu, gpa)) fillTlb(tlbRead, gva, gpa, tag);
     return physicalRead<T>(cpu, gpa);
   }
   const gpa2 = translate(cpu, wrap(cpu, gva + room), access);
   if (gpa2 === NO_GPA) return <T>0;
+  if ((tag & 3) === TAG_SLOW) dataAccess(cpu, gva, size, false);
   let value: u64 = 0;
   for (let i: u32 = 0; i < size; i++) {
     const byte = physicalRead<u8>(cpu, i < room ? gpa + i : gpa2 + (i - room));
@@ -171,7 +174,8 @@ export function writeSlow<T>(cpu: Vcpu, gva: u64, value: T, tag: u32): void {
   if (gpa === NO_GPA) return;
   const room: u32 = 0x1000 - (<u32>gva & 0xfff);
   if (room >= size) {
-    if (isPlainRam(cpu, gpa)) {
+    if ((tag & 3) === TAG_SLOW) dataAccess(cpu, gva, size, true);
+    else if (isPlainRam(cpu, gpa)) {
       fillTlb(tlbRead, gva, gpa, tag);
       if (!pageHasCode(<u32>gpa)) fillTlb(tlbWrite, gva, gpa, tag);
     }
@@ -180,6 +184,7 @@ export function writeSlow<T>(cpu: Vcpu, gva: u64, value: T, tag: u32): void {
   }
   const gpa2 = translate(cpu, wrap(cpu, gva + room), access);
   if (gpa2 === NO_GPA) return;
+  if ((tag & 3) === TAG_SLOW) dataAccess(cpu, gva, size, true);
   for (let i: u32 = 0; i < size; i++) {
     physicalWrite<u8>(cpu, i < room ? gpa + i : gpa2 + (i - room), <u8>(<u64>value >> (i << 3)));
   }

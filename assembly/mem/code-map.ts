@@ -1,18 +1,21 @@
 /**
- * Which parts of guest RAM hold decoded code: one 64-bit mask per page, one bit per 64 bytes.
+ * Which parts of guest RAM hold decoded code, and which lines MONITOR watches: two 64-bit masks per page, one bit per
+ * 64 bytes.
  *
  * A page with a non-zero mask has no entry in the write TLB, so every store to it takes the slow path and asks here.
  */
-import { codeWritten } from "./hooks";
+import { codeWritten, lineWritten } from "./hooks";
 import { ramBytes, reserve } from "../layout";
 import { dropWriteEntries } from "./tlb";
 
 let masks: usize = 0;
+let watches: usize = 0;
 
 /** Reserves the masks. @param bytes - guest RAM size */
 export function placeCodeMap(bytes: u32): bool {
   masks = reserve(<u64>(bytes >> 12) << 3, 64);
-  return masks !== 0;
+  watches = reserve(<u64>(bytes >> 12) << 3, 64);
+  return masks !== 0 && watches !== 0;
 }
 
 function chunks(gpa: u32, length: u32): u64 {
@@ -21,9 +24,23 @@ function chunks(gpa: u32, length: u32): u64 {
   return (<u64>-1 >> (63 - last)) & (<u64>-1 << first);
 }
 
-/** True when the page of `gpa` holds decoded code. */
+/** True when the page of `gpa` holds decoded code or a watched line: stores to it must come here. */
 export function pageHasCode(gpa: u32): bool {
-  return load<u64>(masks + ((gpa >> 12) << 3)) !== 0;
+  const slot = (gpa >> 12) << 3;
+  return (load<u64>(masks + slot) | load<u64>(watches + slot)) !== 0;
+}
+
+/** Has `lineWritten` told before the next store to the 64-byte line of `gpa`. */
+export function watchLine(gpa: u32): void {
+  const slot = watches + ((gpa >> 12) << 3);
+  if (load<u64>(slot) === 0) dropWriteEntries(gpa);
+  store<u64>(slot, load<u64>(slot) | chunks(gpa, 1));
+}
+
+/** Ends `watchLine`. */
+export function unwatchLine(gpa: u32): void {
+  const slot = watches + ((gpa >> 12) << 3);
+  store<u64>(slot, load<u64>(slot) & ~chunks(gpa, 1));
 }
 
 /** Records decoded code at gpa..gpa+length-1, inside one page. */
@@ -43,7 +60,16 @@ export function unmarkAll(): void {
   memory.fill(masks, 0, (ramBytes >> 12) << 3);
 }
 
-/** To be called before a store to RAM: tells the block cache when decoded bytes change. @param length - inside one page */
+/**
+ * To be called before a store to RAM: tells the block cache when decoded bytes change, and MONITOR when a watched line
+ * does. @param length - inside one page
+ */
 export function beforeStore(gpa: u32, length: u32): void {
-  if (load<u64>(masks + ((gpa >> 12) << 3)) & chunks(gpa, length)) codeWritten(gpa, length);
+  const slot = (gpa >> 12) << 3;
+  if (load<u64>(masks + slot) & chunks(gpa, length)) codeWritten(gpa, length);
+  let lines = load<u64>(watches + slot);
+  if (lines === 0) return;
+  for (lines &= chunks(gpa, length); lines !== 0; lines &= lines - 1) {
+    lineWritten((gpa & ~0xfff) | (<u32>ctz<u64>(lines) << 6));
+  }
 }

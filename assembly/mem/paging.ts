@@ -36,6 +36,9 @@ const ADDRESS: u64 = ((<u64>1 << MAXPHYADDR) - 1) & ~(<u64>0xfff);
 /** Physical address bits above MAXPHYADDR, up to 51. */
 const RESERVED_HIGH: u64 = 0x000fffffffffffff & ~((<u64>1 << MAXPHYADDR) - 1);
 
+/** A 1 GiB page was used since creation: INVLPG then drops more (mem/tlb.ts). */
+export let hugePages = false;
+
 function pageFault(cpu: Vcpu, gva: u64, access: u32, cause: u32): u64 {
   if (access & ACCESS_PROBE) return NO_GPA;
   let error = cause | (access & (PF_W | PF_U));
@@ -139,6 +142,7 @@ function walk64(cpu: Vcpu, gva: u64, access: u32, shift: u32, table: u64, rights
   if (large || shift === 12) {
     if (!allowed(cpu, access, below)) return pageFault(cpu, gva, access, PF_P);
     mark<u64>(entryGpa, entry, access, true);
+    if (shift === 30) hugePages = true;
     const offset = ((<u64>1 << shift) - 1);
     return (entry & ADDRESS & ~offset) | (gva & offset);
   }

@@ -57,13 +57,25 @@ export function enterTlb(cpu: Vcpu): void {
   if (cpu.asidEpoch !== epoch) flushTlb(cpu);
 }
 
-/** Drops the page of `gva` from the address space of `cpu` (INVLPG). */
-export function flushPage(cpu: Vcpu, gva: u64): void {
-  const slot = <usize>((gva >> 12) & TLB_MASK) << 4;
+/** Bytes of the largest page but 1 GiB ones: what one INVLPG has to drop, since entries do not know their page size. */
+const REGION_PAGES: usize = 1024;
+
+/**
+ * Drops the page of `gva` from the address space of `cpu` (INVLPG): every entry of the 4 MiB around it, as a large page
+ * is entered 4 KiB at a time.
+ *
+ * @param huge - 1 GiB pages may be in use: drops the whole address space
+ */
+export function flushPage(cpu: Vcpu, gva: u64, huge: bool): void {
+  if (huge) {
+    flushTlb(cpu);
+    return;
+  }
   pageFlushes++;
-  store<u64>(tlbRead + slot, 0);
-  store<u64>(tlbWrite + slot, 0);
-  store<u64>(tlbExecute + slot, 0);
+  const first = (<usize>((gva >> 12) & TLB_MASK) & ~(REGION_PAGES - 1)) << 4;
+  memory.fill(tlbRead + first, 0, REGION_PAGES << 4);
+  memory.fill(tlbWrite + first, 0, REGION_PAGES << 4);
+  memory.fill(tlbExecute + first, 0, REGION_PAGES << 4);
 }
 
 /** Re-derives `tlbTag`: after every change of CPL, RFLAGS.AC, CR0.AM, CR4.SMAP, VM or data breakpoints. */
