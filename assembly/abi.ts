@@ -141,3 +141,45 @@ export const KNOB_LINT0_REENABLED = 26; // KVM_X86_QUIRK_LINT0_REENABLED
 export const KNOB_MMIO_HOLE = 27; // KVM_X86_QUIRK_LAPIC_MMIO_HOLE
 export const KNOB_MSI_EXT_DEST = 28; // the VMM converts 15-bit MSI and IOAPIC destinations
 export const KNOB_COUNT = 29;
+
+// How a message found its targets.
+export const PATH_NONE = 0;
+export const PATH_SELF = 1; // shorthand self
+export const PATH_MAP = 2;
+export const PATH_SCAN = 3;
+export const PATH_DROPPED = 4; // by fault injection
+
+// Why a scan, or the map, selected a LAPIC ...
+export const MATCH_SELF = 1; // shorthand self
+export const MATCH_ALL = 2; // shorthand all, or all but self
+export const MATCH_BROADCAST = 3; // 0xff in xAPIC mode, 0xffffffff in x2APIC mode
+export const MATCH_QUIRK = 4; // sender-less 0xff, x2APIC mode
+export const MATCH_BROADCAST32 = 5; // 0xffffffff in xAPIC mode
+export const MATCH_TRUNCATED_BROADCAST = 6; // low byte 0xff in xAPIC mode
+export const MATCH_X2ID = 7;
+export const MATCH_XID = 8;
+export const MATCH_HACK = 9; // xAPIC mode, destination above 0xff equals the x2APIC ID
+export const MATCH_TRUNCATED = 10; // xAPIC mode, low byte equals the 8-bit ID
+export const MATCH_X2APIC_CLUSTER = 11;
+export const MATCH_FLAT = 12;
+export const MATCH_CLUSTER = 13;
+export const MATCH_MAP_OWNER = 14; // the map holds this LAPIC under the destination
+export const MATCH_MAP_LOGICAL = 15; // the map holds it under one of the logical IDs
+// ... or did not.
+export const MISS_HARDWARE_DISABLED = 32; // APIC_BASE.EN = 0, or the CPU is gone
+export const MISS_NOT_SELF = 33;
+export const MISS_SENDER = 34; // all but self
+export const MISS_X2ID = 35;
+export const MISS_XID = 36;
+export const MISS_LONG = 37; // xAPIC mode ignores destinations above 0xff
+export const MISS_LONG_X2ID = 38; // xAPIC mode, destination above 0xff differs from the x2APIC ID
+export const MISS_CLUSTER = 39;
+export const MISS_LOGICAL_BITS = 40;
+export const MISS_DFR = 41; // neither flat nor cluster
+export const MISS_FORMAT = 42; // 4.9: compared in the sender's format
+export const MISS_MAP_OTHER = 43; // a scan would select it, but the map gives the ID to another LAPIC
+export const MISS_MAP_ABSENT = 44; // a scan would select it, but the map has no such entry
+export const MISS_MAP_NOT_YET = 45; // a scan would select it, but it was created after the last rebuild of the map
+export const MISS_ARBITRATION = 46; // another LAPIC won the arbitration
+export const MISS_NO_CANDIDATE = 47; // software-disabled: takes no part in the arbitration
+export const MISS_OTHER_OWNER = 48; // knob low on a scan: another LAPIC owns the ID

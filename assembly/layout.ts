@@ -62,6 +62,12 @@ export function openSlot(): u32 {
   return vcpuCount++;
 }
 
+/** Gives all slots back, zeroed. For tests that want a fresh machine without a new instance. */
+export function clearSlots(): void {
+  memory.fill(vcpuBase, 0, <usize>vcpuCount * VCPU_BYTES);
+  vcpuCount = 0;
+}
+
 /** The record of a vCPU. @param vcpuIndex - 0..vcpuCount-1 */
 export function vcpuAt(vcpuIndex: u32): usize {
   return vcpuBase + <usize>vcpuIndex * VCPU_BYTES;

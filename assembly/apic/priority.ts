@@ -1,0 +1,104 @@
+/**
+ * Priorities: TPR, PPR, what may be delivered, acknowledge and EOI.
+ *
+ * Sources: SDM 3A "Task and Processor Priorities", "Interrupt Acceptance for Fixed Interrupts", "Signaling Interrupt
+ * Servicing Completion", "Spurious Interrupt"; KVM `__apic_update_ppr`, `kvm_apic_has_interrupt`, `apic_set_eoi`.
+ *
+ * REQ_INTERRUPT in the request word is the INTR line: raised when a vector comes above PPR, dropped when none is left.
+ */
+import { DIRECTED_EOI_WORKS, REQ_INTERRUPT } from "../abi";
+import { SVR_SUPPRESS_EOI_BROADCAST } from "../x86/apicdef";
+import { Lapic } from "./lapic";
+import { policy } from "./policy";
+import { broadcastEoi, request } from "./requests";
+import { clearVector, highestVector, setVector, testVector } from "./vectors";
+
+/** Bits 7:4 of a vector or priority: its class. */
+const CLASS: u32 = 0xf0;
+
+/**
+ * The vector that may be delivered now.
+ *
+ * A software-disabled LAPIC still delivers what it holds; one that is hardware-disabled delivers nothing.
+ *
+ * @returns 0..255, or -1
+ */
+export function highestPending(lapic: Lapic): i32 {
+  if (!lapic.isPresent) return -1;
+  const vector = highestVector(lapic.irr);
+  // -1 has every class bit set: sort it out before the comparison.
+  return vector >= 0 && (<u32>vector & CLASS) > (<u32>lapic.ppr & CLASS) ? vector : -1;
+}
+
+/** True when a HLT ends because of this LAPIC: the CPU adds IF, NMI, the PV kick and INIT. */
+export function wouldWake(lapic: Lapic): bool {
+  return highestPending(lapic) >= 0;
+}
+
+/** Recomputes PPR and with it the INTR line. To be called when TPR or ISR changed. */
+export function updatePpr(lapic: Lapic): void {
+  const inService = highestVector(lapic.isr);
+  const serviced: u32 = inService < 0 ? 0 : <u32>inService;
+  const tpr: u32 = lapic.tpr;
+  lapic.ppr = <u8>((tpr & CLASS) >= (serviced & CLASS) ? tpr : serviced & CLASS);
+  updateIntr(lapic);
+}
+
+/** Raises or drops INTR. A dropped one stays up under the knob `spurious`: the acknowledge then gives the SVR vector. */
+function updateIntr(lapic: Lapic): void {
+  if (highestPending(lapic) >= 0) request(lapic.cpu, REQ_INTERRUPT);
+  else if (policy.spurious === 0) lapic.cpu.request &= ~REQ_INTERRUPT;
+}
+
+/**
+ * The CPU acknowledges INTR: the highest deliverable vector moves from IRR to ISR.
+ *
+ * @returns the vector; with the knob `spurious` the SVR vector when the interrupt was overtaken by TPR; else -1. INTR
+ * is down afterwards unless another vector can be delivered.
+ */
+export function acknowledge(lapic: Lapic): i32 {
+  const vector = highestPending(lapic);
+  lapic.cpu.request &= ~REQ_INTERRUPT;
+  if (vector < 0) return policy.spurious !== 0 && lapic.isPresent ? <i32>(lapic.svr & 0xff) : -1;
+  clearVector(lapic.irr, vector);
+  setVector(lapic.isr, vector);
+  // It could only be delivered because its class is above TPR and above everything in service.
+  lapic.ppr = <u8>(<u32>vector & CLASS);
+  return vector;
+}
+
+/**
+ * End of interrupt: the highest vector in service is done. Without one, nothing happens.
+ *
+ * A level-triggered vector is announced to the IOAPICs, unless SVR[12] suppresses that and the policy has it work.
+ *
+ * @returns the vector, or -1
+ */
+export function eoi(lapic: Lapic): i32 {
+  const vector = highestVector(lapic.isr);
+  if (vector < 0) return -1;
+  clearVector(lapic.isr, vector);
+  updatePpr(lapic);
+  if (lapic.tmrUsed !== 0 && testVector(lapic.tmr, vector)) {
+    const suppressed =
+      policy.directedEoi === DIRECTED_EOI_WORKS && (lapic.svr & SVR_SUPPRESS_EOI_BROADCAST) !== 0;
+    if (!suppressed) broadcastEoi(vector);
+  }
+  return vector;
+}
+
+/** Writes TPR. @param value - bits 7:0 count */
+export function writeTpr(lapic: Lapic, value: u32): void {
+  lapic.tpr = <u8>value;
+  updatePpr(lapic);
+}
+
+/** CR8: TPR[7:4]. It works while the LAPIC is disabled, too. */
+export function readCr8(lapic: Lapic): u32 {
+  return <u32>lapic.tpr >> 4;
+}
+
+/** @param value - 0..15; the CPU faults on more */
+export function writeCr8(lapic: Lapic, value: u32): void {
+  writeTpr(lapic, value << 4);
+}
