@@ -16,6 +16,12 @@ export const FAULT_TRAP: u32 = 0x400;
 /** Raised by INT n, INT3 or INTO: gate DPL is checked, no EXT bit. */
 export const FAULT_SOFTWARE: u32 = 0x800;
 
+/**
+ * Length in bytes of a software interrupt instruction, from this bit upwards: a fault during its delivery is reported at
+ * the instruction, not after it.
+ */
+export const FAULT_LENGTH_SHIFT: u32 = 16;
+
 /** A #GP(0) for a non-canonical address: the loop makes it #SS(0) when the access went through SS. */
 export const FAULT_NONCANONICAL: u32 = 0x1000;
 

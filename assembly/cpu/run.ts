@@ -705,7 +705,9 @@ export function execute(cpu: Vcpu, limit: u32): u32 {
         cpu.rip = (cpu.rip + last.end - last.length) & ripMask;
         return limit - left + done - 1;
       }
-      cpu.rip = (cpu.rip + last.end + (link === 1 ? last.imm : 0)) & ripMask;
+      // The instruction may have changed the mode: SYSENTER and call gates enter 64-bit code from 32-bit code.
+      const mask: u64 = cpu.mode & MODE_64 ? -1 : 0xffffffff;
+      cpu.rip = (cpu.rip + last.end + (link === 1 ? last.imm : 0)) & mask;
       return limit - left + done;
     }
     left -= done;

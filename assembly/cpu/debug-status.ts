@@ -1,0 +1,27 @@
+/**
+ * DR6 and the raising of #DB.
+ *
+ * Source: SDM 3B "Debug Status Register (DR6)"; KVM `kvm_deliver_exception_payload`.
+ */
+import { FAULT_TRAP, raise } from "../fault";
+import { Vcpu } from "../vcpu";
+import { DB } from "../x86/exception";
+import { DR6_RESET } from "./dr";
+
+const DR6_CONDITIONS: u64 = 15; // B3..B0
+
+/**
+ * Raises #DB, unless another fault is pending, and records why in DR6. A #DB that is pending takes the bits in.
+ *
+ * @param bits - B0..B3, BD, BS, BT; B0..B3 of earlier exceptions are cleared, the others stay
+ * @param isTrap - true after an instruction, false before it (instruction breakpoints, general detect)
+ */
+export function raiseDebug(cpu: Vcpu, bits: u64, isTrap: bool): void {
+  if (cpu.fault !== 0) {
+    if ((cpu.fault & 0xff) === DB) cpu.dr6 |= bits;
+    return;
+  }
+  cpu.dr6 = (cpu.dr6 & ~DR6_CONDITIONS) | DR6_RESET | bits;
+  raise(cpu, DB);
+  if (isTrap) cpu.fault |= FAULT_TRAP;
+}

@@ -1,0 +1,112 @@
+/**
+ * Delivery of interrupts and exceptions, and what happens when delivery itself faults.
+ *
+ * Runs outside blocks: `cpu.rip` is the RIP to save. The gates are in gate.ts (IDT) and ivt.ts (real-address mode).
+ * Source: SDM 3A "Interrupt and Exception Handling"; double faults: "Conditions for Generating a Double Fault".
+ */
+import { SHUTDOWN } from "../abi";
+import { FAULT_HAS_ERROR, FAULT_LENGTH_SHIFT, FAULT_SOFTWARE } from "../fault";
+import { NMI_BLOCKED, Vcpu } from "../vcpu";
+import { DB, DE, DF, ERROR_EXT, GP, NP, PF, SS_FAULT, TS } from "../x86/exception";
+import { RF } from "../x86/eflags";
+import { raiseDebug } from "./debug-status";
+import { setEventExt } from "./descriptor-table";
+import { DR6_BS } from "./dr";
+import { rflags } from "./flags";
+import { deliverThroughIdt } from "./gate";
+import { deliverThroughIvt } from "./ivt";
+import { is64, isReal } from "./mode";
+
+const DR7_GD: u64 = 1 << 13;
+/** In the place of a vector: an event whose own nested fault is simply delivered instead of it. */
+const BENIGN: u32 = 0x100;
+
+const CONTRIBUTORY: u32 = (1 << DE) | (1 << TS) | (1 << NP) | (1 << SS_FAULT) | (1 << GP);
+
+function isContributory(vector: u32): bool {
+  return vector < 32 && ((CONTRIBUTORY >> vector) & 1) !== 0;
+}
+
+/** True when a fault with `vector` during delivery of `previous` makes a double fault (or, on #DF, a triple fault). */
+function isDouble(previous: u32, vector: u32): bool {
+  if (previous === PF || previous === DF) return isContributory(vector) || vector === PF;
+  return isContributory(previous) && isContributory(vector);
+}
+
+/**
+ * Delivers the exception recorded in `cpu.fault`, and those that its delivery causes.
+ *
+ * A third fault leaves the vCPU in SHUTDOWN with `shutdownCause` set and CS:RIP at the instruction that failed.
+ */
+export function deliverFault(cpu: Vcpu): void {
+  resolve(cpu, BENIGN);
+}
+
+/** Delivers an external interrupt or NMI. @param vector - 0..255; 2 for an NMI, which blocks further ones until IRET */
+export function deliverInterrupt(cpu: Vcpu, vector: u32, isNmi: bool): void {
+  if (isNmi) cpu.nmi |= NMI_BLOCKED;
+  deliver(cpu, vector, false, 0, ERROR_EXT, rflags(cpu), cpu.rip);
+  resolve(cpu, BENIGN);
+}
+
+function resolve(cpu: Vcpu, first: u32): void {
+  let previous = first;
+  while (cpu.fault !== 0) {
+    const fault = cpu.fault;
+    const isSoftware = (fault & FAULT_SOFTWARE) !== 0;
+    let vector = fault & 0xff;
+    let hasError = (fault & FAULT_HAS_ERROR) !== 0;
+    let error = cpu.faultError;
+    cpu.fault = 0;
+    if (!isSoftware && vector === PF) cpu.cr2 = cpu.faultAddress;
+    if (isDouble(previous, vector)) {
+      if (previous === DF) {
+        cpu.runState = SHUTDOWN;
+        cpu.shutdownCause = DF | (vector << 8);
+        return;
+      }
+      vector = DF;
+      hasError = true;
+      error = 0;
+    }
+    previous = isSoftware ? BENIGN : vector;
+    const saved = cpu.rip;
+    let image = rflags(cpu);
+    if (!isSoftware) {
+      // SDM 3B "Instruction-Breakpoint Exception Condition": faults push RF = 1, debug exceptions do not.
+      if (vector === DB) cpu.dr7 &= ~DR7_GD;
+      else image |= RF;
+    }
+    // INT n and its kin: a fault during delivery is a fault of the instruction itself.
+    cpu.rip = (saved - (fault >> FAULT_LENGTH_SHIFT)) & (is64(cpu) ? -1 : 0xffffffff);
+    deliver(cpu, vector, hasError, error, isSoftware ? 0 : ERROR_EXT, image, saved);
+  }
+}
+
+/**
+ * Delivers one event. On a fault in delivery nothing has changed (but for a task switch that went through).
+ *
+ * @param ext - ERROR_EXT for events from outside the program, 0 for INT n, INT3, INTO (which the gate's DPL may refuse)
+ * @param image - RFLAGS to save; @param savedRip - RIP to save
+ */
+function deliver(
+  cpu: Vcpu,
+  vector: u32,
+  hasError: bool,
+  error: u32,
+  ext: u32,
+  image: u32,
+  savedRip: u64,
+): void {
+  setEventExt(ext);
+  if (isReal(cpu)) deliverThroughIvt(cpu, vector, image, savedRip);
+  else deliverThroughIdt(cpu, vector, hasError, error, image, savedRip);
+  setEventExt(0);
+  if (cpu.fault === 0) cpu.shadow = 0;
+}
+
+/** Delivers the #DB of an instruction that began with TF = 1. Runs outside blocks, RIP at the next instruction. */
+export function singleStepTrap(cpu: Vcpu): void {
+  raiseDebug(cpu, DR6_BS, true);
+  deliverFault(cpu);
+}

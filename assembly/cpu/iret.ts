@@ -1,0 +1,119 @@
+/**
+ * CF IRET, IRETD, IRETQ: `iret`.
+ *
+ * Source: SDM 2 "IRET/IRETD/IRETQ"; SDM 3A "Handling Multiple NMIs".
+ */
+import { CS, DS, ES, FS, GS, SS } from "../abi";
+import { raiseWithError } from "../fault";
+import { NMI_BLOCKED, Vcpu } from "../vcpu";
+import {
+  AC_FLAG,
+  ARITHMETIC,
+  DF_FLAG,
+  ID,
+  IF,
+  IOPL,
+  IOPL_SHIFT,
+  NT,
+  RF,
+  TF,
+  VM,
+} from "../x86/eflags";
+import { GP } from "../x86/exception";
+import { jumpTo } from "./control";
+import { peekSized, returnFar } from "./far-return";
+import { setRflags } from "./flags";
+import { is64, isLong, isReal, isV86, updateMode } from "./mode";
+import { Op } from "./op";
+import { setStackPointer } from "./operand";
+import { commitReal, commitV86 } from "./segment";
+import { returnFromTask } from "./task-gate";
+
+const ALWAYS: u32 = ARITHMETIC | TF | DF_FLAG | NT;
+const WIDE: u32 = RF | AC_FLAG | ID;
+
+/** The flags that IRET of an operand size loads at the present privilege (VM and the outermost cases apart). */
+function loadedFlags(cpu: Vcpu, size: u32): u32 {
+  let mask = size === 2 ? ALWAYS : ALWAYS | WIDE;
+  if (cpu.cpl <= (cpu.eflags & IOPL) >> IOPL_SHIFT) mask |= IF;
+  if (cpu.cpl === 0) mask |= IOPL;
+  return mask;
+}
+
+/** IRET in every mode. NMIs are unblocked even when it faults. */
+export function iret(cpu: Vcpu, op: Op): void {
+  cpu.nmi &= ~NMI_BLOCKED;
+  if (isReal(cpu) || isV86(cpu)) iretParagraph(cpu, op);
+  else if (cpu.eflags & NT) {
+    if (isLong(cpu)) raiseWithError(cpu, GP, 0);
+    else returnFromTask(cpu, op);
+  } else iretProtected(cpu, op);
+}
+
+/** Real-address mode, and virtual-8086 mode with IOPL 3. */
+function iretParagraph(cpu: Vcpu, op: Op): void {
+  if (isV86(cpu) && (cpu.eflags & IOPL) !== IOPL) {
+    raiseWithError(cpu, GP, 0);
+    return;
+  }
+  const size = op.size;
+  const ip = peekSized(cpu, 0, size);
+  const selector = <u32>peekSized(cpu, size, size) & 0xffff;
+  const flags = <u32>peekSized(cpu, size * 2, size);
+  if (cpu.fault !== 0) return;
+  if (ip > cpu.segment(CS).limit) {
+    raiseWithError(cpu, GP, 0);
+    return;
+  }
+  const mask = loadedFlags(cpu, size);
+  setStackPointer(cpu, cpu.rsp + size * 3);
+  if (isV86(cpu)) commitV86(cpu, CS, selector);
+  else commitReal(cpu, CS, selector);
+  finish(cpu, op, ip, flags, mask);
+}
+
+function finish(cpu: Vcpu, op: Op, rip: u64, flags: u32, mask: u32): void {
+  setRflags(cpu, flags, mask);
+  updateMode(cpu);
+  jumpTo(cpu, op, rip);
+}
+
+function iretProtected(cpu: Vcpu, op: Op): void {
+  const size = op.size;
+  const rip = peekSized(cpu, 0, size);
+  const selector = <u32>peekSized(cpu, size, size) & 0xffff;
+  const flags = <u32>peekSized(cpu, size * 2, size);
+  if (cpu.fault !== 0) return;
+  if (flags & VM && size === 4 && cpu.cpl === 0 && !isLong(cpu)) {
+    iretToV86(cpu, op, rip, selector, flags);
+    return;
+  }
+  // The rights to IF and IOPL are those of the level that IRET leaves.
+  const mask = loadedFlags(cpu, size);
+  if (returnFar(cpu, size, size * 3, 0, rip, selector, is64(cpu)))
+    finish(cpu, op, rip, flags, mask);
+}
+
+/** From ring 0 to virtual-8086 mode: pops ESP, SS, ES, DS, FS and GS as well. */
+function iretToV86(cpu: Vcpu, op: Op, eip: u64, selector: u32, flags: u32): void {
+  const esp = peekSized(cpu, 12, 4);
+  const ss = <u32>peekSized(cpu, 16, 4);
+  const es = <u32>peekSized(cpu, 20, 4);
+  const ds = <u32>peekSized(cpu, 24, 4);
+  const fs = <u32>peekSized(cpu, 28, 4);
+  const gs = <u32>peekSized(cpu, 32, 4);
+  if (cpu.fault !== 0) return;
+  if (eip > 0xffff) {
+    raiseWithError(cpu, GP, 0);
+    return;
+  }
+  commitV86(cpu, CS, selector);
+  commitV86(cpu, SS, ss & 0xffff);
+  commitV86(cpu, ES, es & 0xffff);
+  commitV86(cpu, DS, ds & 0xffff);
+  commitV86(cpu, FS, fs & 0xffff);
+  commitV86(cpu, GS, gs & 0xffff);
+  cpu.rsp = esp;
+  cpu.cpl = 3;
+  finish(cpu, op, eip, flags, ALWAYS | WIDE | IF | IOPL | VM);
+}
