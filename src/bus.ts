@@ -4,8 +4,8 @@
  * Ports and memory-mapped registers are two address spaces, so they are two classes: an address of one is never looked
  * up in the other. What nobody claims reads all ones and drops writes.
  */
-import type { AccessSize, Device } from "./devices/device.ts";
-import { X2vmError, hex } from "./errors.ts";
+import type { AccessSize, Device } from "./devices/device.js";
+import { X2vmError, hex } from "./errors.js";
 
 interface Range {
   readonly first: number;

@@ -45,19 +45,21 @@ export const ERROR_CODES = [
   "MACHINE_DISPOSED",
   /** The WebAssembly core cannot be found, read or compiled. */
   "CORE_UNAVAILABLE",
+  /** A recorded scenario for conformance that breaks its format. */
+  "BAD_SCENARIO",
   /** Command line: an argument that cannot be understood. */
   "USAGE",
   /** Command line: a file that cannot be read or written. */
   "FILE",
 ] as const;
 
-export type ErrorCode = (typeof ERROR_CODES)[number];
+export type X2vmErrorCode = (typeof ERROR_CODES)[number];
 
 /** A mistake of the machine's driver: `code` is for programs, `message` is a sentence with the values. */
 export class X2vmError extends Error {
-  readonly code: ErrorCode;
+  readonly code: X2vmErrorCode;
 
-  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+  constructor(code: X2vmErrorCode, message: string, options?: ErrorOptions) {
     super(message, options);
     this.name = "X2vmError";
     this.code = code;

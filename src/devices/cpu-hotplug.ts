@@ -12,7 +12,7 @@
  * gives 0 and only a new selection is taken. Selection and command survive a reset.
  * Not modelled: the legacy bitmap of 255 CPUs; the block is in modern mode from the start.
  */
-import type { AccessSize, Device, DeviceState } from "./device.ts";
+import type { AccessSize, Device, DeviceState } from "./device.js";
 
 export const CPU_HOTPLUG_LENGTH = 12;
 

@@ -3,7 +3,7 @@
  *
  * Source: QEMU `isa-debug-exit` (value v ends the process with code (v << 1) | 1). Reads give 0.
  */
-import type { AccessSize, Device, DeviceState } from "./device.ts";
+import type { AccessSize, Device, DeviceState } from "./device.js";
 
 export class DebugExit implements Device {
   readonly widest = 4;

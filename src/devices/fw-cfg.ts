@@ -5,7 +5,7 @@
  * (one byte for each read, 0 past the end of an item).
  * Not modelled: the DMA interface, writing to items, files.
  */
-import type { AccessSize, Device, DeviceState } from "./device.ts";
+import type { AccessSize, Device, DeviceState } from "./device.js";
 
 const SELECTOR = 0;
 const DATA = 1;

@@ -4,7 +4,7 @@
  * Source: Intel 8259A data sheet; edge/level control as in the 82371 (ELCR).
  * Not modelled: MCS-80 mode, buffered mode, special fully nested mode.
  */
-import type { AccessSize, Device, DeviceState, InterruptLine } from "./device.ts";
+import type { AccessSize, Device, DeviceState, InterruptLine } from "./device.js";
 
 const DATA = 1;
 

@@ -1,5 +1,5 @@
 /** POST code port (0x80): firmware writes progress codes, others write to it to wait a microsecond. */
-import type { AccessSize, Device, DeviceState } from "./device.ts";
+import type { AccessSize, Device, DeviceState } from "./device.js";
 
 export class PostPort implements Device {
   readonly #post: (code: number) => void;

@@ -5,7 +5,7 @@
  * Not modelled: the keyboard controller itself. Port 0x64 reads 0 (ready for a command, no data), other commands are
  * dropped. A20 is always open.
  */
-import type { AccessSize, Device, DeviceState } from "./device.ts";
+import type { AccessSize, Device, DeviceState } from "./device.js";
 
 const KBC_PULSE_RESET = 0xfe;
 const CF9_RESET_CPU = 0x04; // a change from 0 to 1 resets

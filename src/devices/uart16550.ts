@@ -5,7 +5,7 @@
  * Not modelled: line speed. A byte leaves the moment it is written, and received bytes that stay below the FIFO trigger
  * level count as timed out at once. Parity, framing errors and breaks do not occur.
  */
-import type { AccessSize, Device, DeviceState, InterruptLine } from "./device.ts";
+import type { AccessSize, Device, DeviceState, InterruptLine } from "./device.js";
 
 // Registers by offset. RBR, THR and DLL share 0, IER and DLM share 1, IIR and FCR share 2.
 const RBR_THR_DLL = 0;

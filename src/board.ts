@@ -1,0 +1,73 @@
+/**
+ * The board: which devices a machine has and where they answer. Read it as the memory map of the data sheet.
+ *
+ * The board knows devices and buses; the machine knows the board. What leaves the board goes through `BoardOutputs`.
+ */
+import { MmioBus, PortBus } from "./bus.js";
+import { CPU_HOTPLUG_LENGTH, CpuHotplugBlock, type CpuHotplugEvents } from "./devices/cpu-hotplug.js";
+import { DebugExit, ShutdownPort } from "./devices/debug-exit.js";
+import type { DeviceState } from "./devices/device.js";
+import { FwCfg, type FwCfgSource } from "./devices/fw-cfg.js";
+import { PicPair } from "./devices/pic8259.js";
+import { PostPort } from "./devices/post-port.js";
+import { KeyboardReset, ResetRegister } from "./devices/reset-control.js";
+import { Uart16550 } from "./devices/uart16550.js";
+
+const COM1_IRQ = 4;
+
+export interface BoardOutputs extends CpuHotplugEvents {
+  /** INTR from the PIC pair to the boot CPU's LINT0. */
+  extInt(level: boolean): void;
+  /** A byte that the guest sent over the serial port. */
+  serial(byte: number): void;
+  /** A POST code, 0..255. */
+  post(code: number): void;
+  /** The guest ended the run with this code. */
+  exit(code: number): void;
+  /** The guest asked for a reset. */
+  reset(): void;
+}
+
+export class Board {
+  readonly ports = new PortBus();
+  readonly mmio = new MmioBus();
+  readonly pics: PicPair;
+  readonly uart: Uart16550;
+  readonly cpuHotplug: CpuHotplugBlock;
+  readonly #stateful: readonly { state(): DeviceState }[];
+
+  constructor(outputs: BoardOutputs, configuration: FwCfgSource) {
+    const reset = () => outputs.reset();
+    const exit = (code: number) => outputs.exit(code);
+    this.pics = new PicPair({ set: (level) => outputs.extInt(level) });
+    this.uart = new Uart16550(this.pics.line(COM1_IRQ), (byte) => outputs.serial(byte));
+    this.cpuHotplug = new CpuHotplugBlock(outputs);
+    const post = new PostPort((code) => outputs.post(code));
+    const systemControl = ResetRegister.systemControl(reset);
+    const chipsetReset = ResetRegister.chipset(reset);
+    const fwCfg = new FwCfg(configuration);
+    const shutdown = new ShutdownPort(exit);
+
+    const { ports } = this;
+    ports.register("PIC master", 0x20, 2, this.pics.master);
+    ports.register("keyboard controller reset", 0x64, 1, new KeyboardReset(reset));
+    ports.register("POST codes", 0x80, 1, post);
+    ports.register("system control A", 0x92, 1, systemControl);
+    ports.register("PIC slave", 0xa0, 2, this.pics.slave);
+    ports.register("debug exit", 0xf4, 4, new DebugExit(exit));
+    ports.register("COM1", 0x3f8, 8, this.uart);
+    ports.register("PIC edge/level", 0x4d0, 2, this.pics.edgeLevelControl);
+    ports.register("fw_cfg", 0x510, 2, fwCfg);
+    ports.register("CPU hotplug", 0xcd8, CPU_HOTPLUG_LENGTH, this.cpuHotplug);
+    ports.register("reset control", 0xcf9, 1, chipsetReset);
+    ports.register("shutdown", 0x8900, 1, shutdown);
+
+    const { master, slave } = this.pics;
+    this.#stateful = [master, slave, this.uart, this.cpuHotplug, post, systemControl, chipsetReset, fwCfg, shutdown];
+  }
+
+  /** State of every device of the board, in a fixed order. */
+  state(): DeviceState[] {
+    return this.#stateful.map((device) => device.state());
+  }
+}

@@ -1,0 +1,146 @@
+/**
+ * The WebAssembly core, typed. The one file that names `WebAssembly`.
+ *
+ * Numbers above 2^32 cross the boundary as doubles or as two halves, never as BigInt, which costs twice as much. A u32
+ * result arrives as a signed number, hence the `>>> 0`.
+ */
+import { X2vmError } from "./errors.js";
+
+/** What the core asks of the host while it runs (assembly/host.ts). */
+export interface CoreImports {
+  ioRead(port: number, size: number): number;
+  ioWrite(port: number, size: number, value: number): void;
+  mmioRead(gpaLow: number, gpaHigh: number, size: number): number;
+  mmioWrite(gpaLow: number, gpaHigh: number, size: number, value: number): void;
+  /** @param record - address of the event in linear memory, valid during the call */
+  traceEvent(kind: number, record: number): void;
+  /** @returns vector 0..255 */
+  acknowledgeExtInt(): number;
+}
+
+/** The functions that the core exports (assembly/index.ts). */
+interface CoreExports {
+  create(vcpuCapacity: number, ramBytes: number, seedLow: number): number;
+  addVcpu(apicId: number, flags: number): number;
+  removeVcpu(vcpuIndex: number): number;
+  vcpuAddress(vcpuIndex: number): number;
+  ramAddress(): number;
+  exchangeAddress(): number;
+  run(budget: number): number;
+  step(vcpuIndex: number): number;
+  lastException(vcpuIndex: number): number;
+  setStopTime(ns: number): void;
+  clock(): number;
+  retired(): number;
+  requestStop(): void;
+  getRflags(vcpuIndex: number): number;
+  setRflags(vcpuIndex: number, value: number): void;
+  syncVcpu(vcpuIndex: number): void;
+  readMsr(vcpuIndex: number, msr: number): number;
+  writeMsr(vcpuIndex: number, msr: number, low: number, high: number): number;
+  ramWritten(gpa: number, length: number): void;
+  translate(vcpuIndex: number, gvaLow: number, gvaHigh: number): number;
+  setTraceMask(mask: number): void;
+  setKnob(knob: number, value: number): number;
+  stateHash(): void;
+  setExtInt(vcpuIndex: number, level: number): void;
+  raiseMsi(addressLow: number, addressHigh: number, data: number): number;
+}
+
+/** A compiled core: compile once, make many machines. */
+export type CoreModule = WebAssembly.Module;
+
+/** The initial size that asconfig.json gives the memory (64 KiB pages). `create` grows it. */
+const INITIAL_PAGES = 64;
+const MAXIMUM_PAGES = 65536;
+
+/** Compiles the core. @throws X2vmError CORE_UNAVAILABLE when the bytes are not a WebAssembly module */
+export async function compileCore(bytes: BufferSource): Promise<CoreModule> {
+  try {
+    return await WebAssembly.compile(bytes);
+  } catch (error) {
+    throw new X2vmError("CORE_UNAVAILABLE", `The core is not a WebAssembly module: ${String(error)}.`, {
+      cause: error,
+    });
+  }
+}
+
+export function isCoreModule(value: unknown): value is CoreModule {
+  return value instanceof WebAssembly.Module;
+}
+
+/** One instance of the core with its linear memory. */
+export class Core {
+  readonly exports: CoreExports;
+  readonly #memory: WebAssembly.Memory;
+  #view: DataView;
+  #bytes: Uint8Array;
+
+  private constructor(exports: CoreExports, memory: WebAssembly.Memory) {
+    this.exports = exports;
+    this.#memory = memory;
+    this.#view = new DataView(memory.buffer);
+    this.#bytes = new Uint8Array(memory.buffer);
+  }
+
+  /** @throws X2vmError CORE_UNAVAILABLE when the module is not the core that this host was made for */
+  static async instantiate(module: CoreModule, host: CoreImports): Promise<Core> {
+    const memory = new WebAssembly.Memory({ initial: INITIAL_PAGES, maximum: MAXIMUM_PAGES });
+    const abort = (message: number, file: number, line: number, column: number): never => {
+      const text = (address: number) => assemblyScriptString(memory, address >>> 0);
+      throw new Error(`core: ${text(message)} (${text(file)}:${line}:${column})`);
+    };
+    const imports = {
+      env: { memory, abort },
+      host: {
+        ioRead: (port: number, size: number) => host.ioRead(port, size),
+        ioWrite: (port: number, size: number, value: number) => host.ioWrite(port, size, value >>> 0),
+        mmioRead: (low: number, high: number, size: number) => host.mmioRead(low >>> 0, high >>> 0, size),
+        mmioWrite: (low: number, high: number, size: number, value: number) =>
+          host.mmioWrite(low >>> 0, high >>> 0, size, value >>> 0),
+        traceEvent: (kind: number, record: number) => host.traceEvent(kind >>> 0, record >>> 0),
+        acknowledgeExtInt: () => host.acknowledgeExtInt(),
+      },
+    };
+    try {
+      const instance = await WebAssembly.instantiate(module, imports);
+      return new Core(instance.exports as unknown as CoreExports, memory);
+    } catch (error) {
+      throw new X2vmError("CORE_UNAVAILABLE", `The core does not fit this host: ${String(error)}.`, { cause: error });
+    }
+  }
+
+  /** Linear memory as typed numbers. Never keep it: memory may move when it grows. */
+  get view(): DataView {
+    if (this.#view.buffer !== this.#memory.buffer) this.#view = new DataView(this.#memory.buffer);
+    return this.#view;
+  }
+
+  /** Linear memory as bytes. Never keep it. */
+  get bytes(): Uint8Array {
+    if (this.#bytes.buffer !== this.#memory.buffer) this.#bytes = new Uint8Array(this.#memory.buffer);
+    return this.#bytes;
+  }
+
+  /** Guest RAM. Never keep it. @param ramBytes - its size */
+  ram(ramBytes: number): Uint8Array {
+    return new Uint8Array(this.#memory.buffer, this.exports.ramAddress() >>> 0, ramBytes);
+  }
+
+  /** Linear address of a vCPU record. */
+  vcpuAddress(vcpuIndex: number): number {
+    return this.exports.vcpuAddress(vcpuIndex) >>> 0;
+  }
+
+  /** Linear address of the 4 KiB in which the core leaves results. */
+  exchangeAddress(): number {
+    return this.exports.exchangeAddress() >>> 0;
+  }
+}
+
+/** A string as AssemblyScript lays it out: UTF-16, byte length in the four bytes before it. */
+function assemblyScriptString(memory: WebAssembly.Memory, address: number): string {
+  if (address === 0) return "";
+  const length = new DataView(memory.buffer).getUint32(address - 4, true);
+  return String.fromCharCode(...new Uint16Array(memory.buffer, address, length >> 1));
+}

@@ -1,0 +1,39 @@
+/** Rules of adding a CPU to a live machine: what is refused before the guest could see anything of it. */
+import { X2vmError, hex } from "./errors.js";
+import { checkApicId } from "./options.js";
+
+export interface HotplugRequest {
+  /** x2APIC ID of the new CPU, 32 bits. */
+  readonly apicId: number;
+  /** Adds the CPU even if INIT and SIPI cannot reach it under the machine's policy: that may be the experiment. */
+  readonly force?: boolean;
+}
+
+/** What the rules look at. */
+export interface HotplugContext {
+  isTaken(apicId: number): boolean;
+  /** All APIC IDs that a CPU of this machine may have; undefined: any. */
+  readonly possible: readonly number[] | undefined;
+  /** Why INIT and SIPI would not reach a new CPU with an ID above 255; undefined: they would. */
+  readonly longIdObstacle: string | undefined;
+}
+
+/** IDs above this need more than the 8 bits of an xAPIC destination. */
+const HIGHEST_SHORT_ID = 0xff;
+
+/** @throws X2vmError APIC_ID_RANGE, APIC_ID_TAKEN, APIC_ID_NOT_POSSIBLE, APIC_ID_UNREACHABLE; nothing has changed */
+export function checkHotplug({ apicId, force = false }: HotplugRequest, context: HotplugContext): void {
+  checkApicId(apicId);
+  if (context.isTaken(apicId)) {
+    throw new X2vmError("APIC_ID_TAKEN", `APIC ID ${hex(apicId)} belongs to a CPU that is already there.`);
+  }
+  if (context.possible !== undefined && !context.possible.includes(apicId)) {
+    const list = context.possible.map((each) => hex(each)).join(", ");
+    throw new X2vmError("APIC_ID_NOT_POSSIBLE", `APIC ID ${hex(apicId)} is not among the possible CPUs: ${list}.`);
+  }
+  if (force || apicId <= HIGHEST_SHORT_ID || context.longIdObstacle === undefined) return;
+  throw new X2vmError(
+    "APIC_ID_UNREACHABLE",
+    `CPU ${hex(apicId)} could never be woken: ${context.longIdObstacle}. Use force to add it all the same.`,
+  );
+}

@@ -1,0 +1,37 @@
+/**
+ * x2vm: a deterministic multiprocessor x86 machine in WebAssembly.
+ *
+ *     const machine = await Machine.create({ apicIds: [0, 0x23], memoryBytes: 64 << 20 });
+ *     machine.onSerial((byte) => process.stdout.write(String.fromCharCode(byte)));
+ *     machine.load(image);
+ *     machine.at(2e6, () => machine.hotplug({ apicId: 0x123 }));
+ *     const { reason, exitCode } = machine.run();
+ */
+export { X2vmError, ERROR_CODES, type X2vmErrorCode } from "./errors.js";
+export {
+  Machine,
+  type OstReport,
+  type RunOptions,
+  type RunResult,
+  type StepResult,
+  type StopReason,
+} from "./machine.js";
+export type { MachineOptions } from "./options.js";
+export type { CoreBuild, CoreSource } from "./core-source.js";
+export type { HotplugRequest } from "./hotplug.js";
+export type { BootModule, CpuStart, ImageFormat, LoadOptions, LoadPiece, LoadPlan } from "./loaders/image.js";
+export {
+  GPR_NAMES,
+  SEGMENT_NAMES,
+  type GprName,
+  type Registers,
+  type RunState,
+  type SegmentName,
+  type SegmentValue,
+  type TableValue,
+  type Vcpu,
+} from "./vcpu.js";
+export type { ExtendedValue, Fpu } from "./fpu.js";
+export type { CpuSlot } from "./devices/cpu-hotplug.js";
+export type { AccessSize, Device, DeviceState, InterruptLine } from "./devices/device.js";
+export type { MmioBus, PortBus } from "./bus.js";

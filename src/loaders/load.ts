@@ -1,0 +1,49 @@
+/** Chooses the loader: by option, else by what the file contains. */
+import { isElf } from "./elf.js";
+import { hasBootSignature, planBootSector } from "./boot-sector.js";
+import { planFlat } from "./flat.js";
+import { refuse, type ImageFormat, type LoadOptions, type LoadPlan } from "./image.js";
+import { findMultibootHeader, planMultiboot } from "./multiboot.js";
+
+/**
+ * Works out where an image goes and how the boot CPU starts. Changes nothing.
+ *
+ * @param ramBytes - guest RAM
+ * @throws X2vmError IMAGE_* or BAD_OPTION; the sentence names the file and the reason
+ */
+export function planLoad(image: Uint8Array, ramBytes: number, options: LoadOptions = {}): LoadPlan {
+  const name = options.name ?? "image";
+  const format = options.format ?? recognise(image, name, options);
+  if (format !== "flat" && options.address !== undefined) {
+    refuse("BAD_OPTION", name, `a load address is for flat binaries, this is loaded as ${format}`);
+  }
+  if (format !== "multiboot" && (options.modules?.length ?? 0) > 0) {
+    refuse("BAD_OPTION", name, `modules are for Multiboot kernels, this is loaded as ${format}`);
+  }
+  if (format !== "multiboot" && options.commandLine) {
+    refuse("BAD_OPTION", name, `a command line is for Multiboot kernels, this is loaded as ${format}`);
+  }
+  switch (format) {
+    case "multiboot":
+      return planMultiboot(image, name, ramBytes, options);
+    case "boot-sector":
+      return planBootSector(image, name, ramBytes);
+    case "flat":
+      return planFlat(image, name, ramBytes, options.address);
+    default:
+      refuse("BAD_OPTION", name, `"${String(format)}" is not an image format (boot-sector, multiboot, flat)`);
+  }
+}
+
+function recognise(image: Uint8Array, name: string, options: LoadOptions): ImageFormat {
+  if (options.address !== undefined) return "flat";
+  if (findMultibootHeader(image) >= 0) return "multiboot";
+  if (hasBootSignature(image)) return "boot-sector";
+  if (image.length === 0) refuse("IMAGE_UNKNOWN_FORMAT", name, "the file is empty");
+  if (isElf(image)) {
+    const reason = "an ELF file without a Multiboot header in its first 8192 bytes, so there is no agreed way to start it";
+    refuse("IMAGE_UNKNOWN_FORMAT", name, reason);
+  }
+  const reason = "neither a Multiboot kernel nor a boot sector (55 AA at offset 510); a flat binary needs a load address";
+  refuse("IMAGE_UNKNOWN_FORMAT", name, reason);
+}

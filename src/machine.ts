@@ -1,0 +1,458 @@
+/**
+ * A machine: the core, the board around it, and the way in for whoever drives both.
+ *
+ *     guest code ─ core ─ port or MMIO access ─▶ board ─▶ device ─▶ listener, exit, CPU hotplug
+ *                   ▲
+ *     Machine: create, load, run, step, hotplug, vcpus, memory, trace, stateHash
+ *
+ * Everything is deterministic: the same image, options and actions at the same virtual times give the same run.
+ */
+import * as abi from "../assembly/abi.js";
+import { Board } from "./board.js";
+import type { MmioBus, PortBus } from "./bus.js";
+import { loadCore } from "./core-source.js";
+import { Core } from "./core.js";
+import type { CpuSlot } from "./devices/cpu-hotplug.js";
+import type { AccessSize } from "./devices/device.js";
+import { X2vmError, hex } from "./errors.js";
+import { checkHotplug, type HotplugRequest } from "./hotplug.js";
+import type { LoadOptions, LoadPlan } from "./loaders/image.js";
+import { planLoad } from "./loaders/load.js";
+import { resolveOptions, type MachineOptions, type ResolvedOptions } from "./options.js";
+import { Schedule } from "./schedule.js";
+import { startBootCpu } from "./start.js";
+import { StateHash } from "./state-hash.js";
+import { Vcpu } from "./vcpu.js";
+
+/** Why `run` came back. */
+export type StopReason =
+  | "exit" // the guest ended the run: `exitCode`
+  | "budget" // `maxInstructions` are retired
+  | "time" // virtual time has reached `untilNs`
+  | "idle" // every CPU waits, no timer is armed and no action of the host is due
+  | "stopped" // `stop` was called
+  | "reset" // the guest asked for a reset
+  | "shutdown" // a CPU took a triple fault: `vcpuIndex`
+  | "unimplemented"; // an instruction that this machine does not know: `vcpuIndex`
+
+export interface RunOptions {
+  /** Instructions to retire at most, all CPUs together. Default: no limit. */
+  readonly maxInstructions?: number;
+  /** Virtual time at which to stop, in nanoseconds. Default: never. */
+  readonly untilNs?: number;
+}
+
+export interface RunResult {
+  readonly reason: StopReason;
+  /** With reason "exit": 32 bits, unsigned. */
+  readonly exitCode?: number;
+  /** With reasons "shutdown" and "unimplemented": the CPU that caused it. */
+  readonly vcpuIndex?: number;
+  /** Retired by this call. */
+  readonly instructions: number;
+  /** Virtual time at its end, nanoseconds since the machine was made. */
+  readonly virtualNs: number;
+}
+
+export interface StepResult extends Omit<RunResult, "reason"> {
+  /** "stepped": the instruction, or the delivery of an event, is done. */
+  readonly reason: StopReason | "stepped";
+  /** An exception that was delivered by this step. */
+  readonly exception?: { readonly vector: number; readonly hasErrorCode: boolean };
+}
+
+/** A guest's report on a hotplug event (_OST). */
+export interface OstReport {
+  readonly apicId: number;
+  readonly event: number;
+  /** 0 is success. */
+  readonly status: number;
+}
+
+type Listener<Args extends unknown[]> = (...args: Args) => void;
+
+/** Instructions after which `run` of the core returns to the engine, so that its compiler can put in faster code. */
+const SLICE_INSTRUCTIONS = 2 ** 20;
+
+/** What made the machine stop, before the result is put together. */
+type Stop = Pick<RunResult, "reason" | "exitCode" | "vcpuIndex">;
+
+export class Machine {
+  /** Every CPU that was ever there, by vcpuIndex; a removed one has the run state "absent". */
+  readonly vcpus: Vcpu[] = [];
+  readonly #core: Core;
+  readonly #board: Board;
+  readonly #options: ResolvedOptions;
+  readonly #schedule = new Schedule();
+  readonly #serialListeners = new Set<Listener<[byte: number]>>();
+  readonly #postListeners = new Set<Listener<[code: number]>>();
+  readonly #ostListeners = new Set<Listener<[report: OstReport]>>();
+  #stop: Stop | undefined;
+  #isInCore = false;
+  #isDisposed = false;
+
+  private constructor(core: Core, board: Board, options: ResolvedOptions) {
+    this.#core = core;
+    this.#board = board;
+    this.#options = options;
+  }
+
+  /**
+   * Makes a machine: CPUs, guest RAM, devices. Nothing runs yet.
+   *
+   * @throws X2vmError BAD_OPTION, APIC_ID_RANGE, APIC_ID_TAKEN, MEMORY_TOO_LARGE, CORE_UNAVAILABLE
+   */
+  static async create(options: MachineOptions = {}): Promise<Machine> {
+    const resolved = resolveOptions(options);
+    const module = await loadCore(resolved.wasm, resolved.build);
+    let machine: Machine;
+    const core = await Core.instantiate(module, {
+      ioRead: (port, size) => board.ports.read(port, size as AccessSize),
+      ioWrite: (port, size, value) => board.ports.write(port, size as AccessSize, value),
+      mmioRead: (low, high, size) => board.mmio.read(high * 2 ** 32 + low, size as AccessSize),
+      mmioWrite: (low, high, size, value) => board.mmio.write(high * 2 ** 32 + low, size as AccessSize, value),
+      traceEvent: () => {},
+      acknowledgeExtInt: () => board.pics.acknowledge(),
+    });
+    const board = new Board(
+      {
+        extInt: (level) => core.exports.setExtInt(0, level ? 1 : 0),
+        serial: (byte) => machine.#serialListeners.forEach((listener) => listener(byte)),
+        post: (code) => machine.#postListeners.forEach((listener) => listener(code)),
+        exit: (exitCode) => machine.#requestStop({ reason: "exit", exitCode }),
+        reset: () => machine.#requestStop({ reason: "reset" }),
+        eject: (slot) => machine.#eject(slot),
+        ost: (slot, event, status) => machine.#reportOst(slot, event, status),
+      },
+      {
+        ramBytes: resolved.memoryBytes,
+        cpuCount: () => board.cpuHotplug.slots.filter((slot) => slot.isEnabled).length,
+        highestApicId: () => Math.max(...board.cpuHotplug.slots.map((slot) => slot.apicId)),
+      },
+    );
+    if (core.exports.create(resolved.vcpuCapacity, resolved.memoryBytes, resolved.seed) === 0) {
+      const wish = `${resolved.vcpuCapacity} vCPU slots and ${hex(resolved.memoryBytes)} bytes of guest memory`;
+      throw new X2vmError("MEMORY_TOO_LARGE", `${wish} do not fit into the 4 GiB of a WebAssembly memory.`);
+    }
+    machine = new Machine(core, board, resolved);
+    resolved.apicIds.forEach((apicId, i) => {
+      machine.#addVcpu(apicId, i === 0 ? abi.ADD_BSP : 0);
+      board.cpuHotplug.addSlot(apicId, true);
+    });
+    resolved.possibleApicIds?.forEach((apicId) => board.cpuHotplug.addSlot(apicId, false));
+    return machine;
+  }
+
+  /** Virtual time in nanoseconds since the machine was made. */
+  get virtualNs(): number {
+    return this.#core.exports.clock();
+  }
+
+  /** Instructions retired since the machine was made, all CPUs together. */
+  get instructions(): number {
+    return this.#core.exports.retired();
+  }
+
+  /** Guest RAM in bytes. */
+  get memoryBytes(): number {
+    return this.#options.memoryBytes;
+  }
+
+  /** I/O ports: put a device of your own behind a range that is free. */
+  get ports(): PortBus {
+    return this.#board.ports;
+  }
+
+  /** Memory-mapped registers outside guest RAM. */
+  get mmio(): MmioBus {
+    return this.#board.mmio;
+  }
+
+  /** The CPUs that the machine has or can have, as the guest sees them in the hotplug registers. */
+  get cpuSlots(): readonly Readonly<CpuSlot>[] {
+    return this.#board.cpuHotplug.slots;
+  }
+
+  /**
+   * Puts an image into guest RAM and the boot CPU at its entry.
+   *
+   * @throws X2vmError IMAGE_* or BAD_OPTION; guest RAM and registers are untouched then
+   */
+  load(image: Uint8Array, options: LoadOptions = {}): LoadPlan {
+    this.#assertUsable();
+    const plan = planLoad(image, this.memoryBytes, options);
+    for (const { address, bytes, length } of plan.pieces) {
+      const ram = this.#core.ram(this.memoryBytes);
+      ram.set(bytes, address);
+      ram.fill(0, address + bytes.length, address + length);
+      this.#core.exports.ramWritten(address, length);
+    }
+    startBootCpu(this.vcpus[0]!, plan.start);
+    return plan;
+  }
+
+  /**
+   * Runs until something ends it. Any slicing of a run by `maxInstructions` or `untilNs` gives the same run.
+   *
+   * @throws X2vmError BAD_OPTION, MACHINE_RUNNING, MACHINE_DISPOSED
+   */
+  run({ maxInstructions = Infinity, untilNs = Infinity }: RunOptions = {}): RunResult {
+    this.#assertUsable();
+    if (!(maxInstructions >= 0)) {
+      throw new X2vmError("BAD_OPTION", `maxInstructions is ${maxInstructions}, not a number from 0.`);
+    }
+    if (!(untilNs >= 0)) throw new X2vmError("BAD_OPTION", `untilNs is ${untilNs}, not a time from 0.`);
+    const start = this.instructions;
+    this.#stop = undefined;
+    let stop: Stop | undefined;
+    while (stop === undefined) stop = this.#runSlice(start + maxInstructions, untilNs);
+    return { ...stop, instructions: this.instructions - start, virtualNs: this.virtualNs };
+  }
+
+  /**
+   * Runs one instruction of one CPU, or delivers what is pending for it.
+   *
+   * @throws X2vmError NO_VCPU, MACHINE_RUNNING, MACHINE_DISPOSED
+   */
+  step(vcpuIndex: number): StepResult {
+    this.#assertUsable();
+    this.#vcpu(vcpuIndex);
+    const start = this.instructions;
+    this.#stop = undefined;
+    this.#runDueActions();
+    const exit = this.#inCore(() => this.#core.exports.step(vcpuIndex));
+    const raised = this.#core.exports.lastException(vcpuIndex);
+    const stop = this.#stop ?? (exit === abi.EXIT_BUDGET ? undefined : this.#stopOf(exit));
+    return {
+      ...(stop ?? { reason: "stepped" }),
+      ...(raised >= 0 ? { exception: { vector: raised & 0xff, hasErrorCode: (raised & 0x100) !== 0 } } : {}),
+      instructions: this.instructions - start,
+      virtualNs: this.virtualNs,
+    };
+  }
+
+  /** Ends the present `run` after the instruction that is being executed; for listeners and actions. */
+  stop(): void {
+    this.#requestStop({ reason: "stopped" });
+  }
+
+  /**
+   * Does something at a given virtual time, between two instructions: a hotplug, serial input, a look at registers.
+   *
+   * @param virtualNs - nanoseconds since the machine was made; a moment that has passed counts as now
+   */
+  at(virtualNs: number, action: () => void): void {
+    if (!(virtualNs >= 0)) throw new X2vmError("BAD_OPTION", `${virtualNs} is not a virtual time in nanoseconds.`);
+    this.#schedule.add(virtualNs, action);
+    if (this.#isInCore) this.#core.exports.requestStop(); // the run goes on with the new time in view
+  }
+
+  /**
+   * Adds a CPU to the live machine. The guest finds it in the hotplug registers; it waits for INIT and SIPI.
+   *
+   * @throws X2vmError APIC_ID_RANGE, APIC_ID_TAKEN, APIC_ID_NOT_POSSIBLE, APIC_ID_UNREACHABLE, VCPU_CAPACITY; the guest
+   *   sees nothing of a refused one
+   */
+  hotplug(request: HotplugRequest): Vcpu {
+    this.#assertUsable();
+    const block = this.#board.cpuHotplug;
+    checkHotplug(request, {
+      isTaken: (apicId) => block.slots.some((slot) => slot.apicId === apicId && slot.isEnabled),
+      possible: this.#options.possibleApicIds === undefined ? undefined : block.slots.map((slot) => slot.apicId),
+      longIdObstacle: undefined,
+    });
+    const vcpu = this.#addVcpu(request.apicId, 0);
+    const known = block.slotOf(request.apicId);
+    block.insert(known >= 0 ? known : block.addSlot(request.apicId, false));
+    return vcpu;
+  }
+
+  /**
+   * Asks the guest to give a CPU back; it is gone when the guest ejects it. With `force` it is gone at once.
+   *
+   * @throws X2vmError NO_VCPU, BOOT_CPU
+   */
+  unplug({ apicId, force = false }: { apicId: number; force?: boolean }): void {
+    this.#assertUsable();
+    const slot = this.#board.cpuHotplug.slotOf(apicId);
+    if (slot < 0 || !this.#board.cpuHotplug.slots[slot]!.isEnabled) {
+      throw new X2vmError("NO_VCPU", `No CPU has APIC ID ${hex(apicId)}.`);
+    }
+    if (slot === 0) throw new X2vmError("BOOT_CPU", `CPU ${hex(apicId)} booted the machine and cannot be unplugged.`);
+    if (force) this.#eject(slot);
+    else this.#board.cpuHotplug.requestRemoval(slot);
+  }
+
+  /**
+   * Guest RAM, copied out.
+   *
+   * @param gpa - guest-physical address; @throws X2vmError MEMORY_OUT_OF_RANGE
+   */
+  readMemory(gpa: number | bigint, length: number): Uint8Array {
+    const start = this.#ramOffset(gpa, length);
+    return this.#core.ram(this.memoryBytes).slice(start, start + length);
+  }
+
+  /** Writes guest RAM; code that the guest has run from there is decoded anew. @throws X2vmError MEMORY_OUT_OF_RANGE */
+  writeMemory(gpa: number | bigint, bytes: Uint8Array): void {
+    const start = this.#ramOffset(gpa, bytes.length);
+    this.#core.ram(this.memoryBytes).set(bytes, start);
+    this.#core.exports.ramWritten(start, bytes.length);
+  }
+
+  /** Calls back with every byte that the guest sends over the serial port. @returns ends the subscription */
+  onSerial(listener: (byte: number) => void): () => void {
+    return subscribe(this.#serialListeners, listener);
+  }
+
+  /** Calls back with every POST code (port 0x80). @returns ends the subscription */
+  onPost(listener: (code: number) => void): () => void {
+    return subscribe(this.#postListeners, listener);
+  }
+
+  /** Calls back when the guest reports how it took a hotplug event. @returns ends the subscription */
+  onOst(listener: (report: OstReport) => void): () => void {
+    return subscribe(this.#ostListeners, listener);
+  }
+
+  /** Input for the guest's serial port; a string is sent as UTF-8. */
+  sendSerial(data: string | Uint8Array): void {
+    this.#assertUsable();
+    this.#board.uart.receive(typeof data === "string" ? new TextEncoder().encode(data) : data);
+  }
+
+  /** Hash of the whole state (RAM, vCPUs, virtual time, devices): 32 hexadecimal digits, equal for equal states. */
+  stateHash(): string {
+    this.#assertUsable();
+    this.#core.exports.stateHash();
+    const hash = new StateHash();
+    const at = this.#core.exchangeAddress();
+    hash.words(this.#core.bytes.slice(at, at + 16));
+    hash.memory(this.#core.ram(this.memoryBytes));
+    hash.text(JSON.stringify(this.#board.state()));
+    return hash.digest();
+  }
+
+  /** Ends the machine: every later call is refused, and its memory can be collected. */
+  dispose(): void {
+    this.#isDisposed = true;
+    this.#serialListeners.clear();
+    this.#postListeners.clear();
+    this.#ostListeners.clear();
+    this.vcpus.length = 0;
+  }
+
+  /** One call of the core. @returns why the run ends, or undefined when it goes on */
+  #runSlice(lastInstruction: number, untilNs: number): Stop | undefined {
+    this.#runDueActions();
+    if (this.#stop !== undefined) return this.#stop;
+    const budget = lastInstruction - this.instructions;
+    if (budget <= 0) return { reason: "budget" };
+    const { exports } = this.#core;
+    exports.setStopTime(Math.min(untilNs, this.#schedule.nextNs));
+    const exit = this.#inCore(() => exports.run(Math.min(budget, SLICE_INSTRUCTIONS)));
+    if (this.#stop !== undefined) return this.#stop;
+    if (exit === abi.EXIT_BUDGET || exit === abi.EXIT_STOP) return undefined;
+    if (exit === abi.EXIT_TIME) return this.virtualNs >= untilNs ? { reason: "time" } : undefined;
+    return this.#stopOf(exit);
+  }
+
+  #stopOf(exit: number): Stop {
+    switch (exit) {
+      case abi.EXIT_IDLE:
+        return { reason: "idle" };
+      case abi.EXIT_TIME:
+        return { reason: "time" };
+      case abi.EXIT_STOP:
+        return { reason: "stopped" };
+      case abi.EXIT_SHUTDOWN:
+        return { reason: "shutdown", vcpuIndex: this.vcpus.findIndex((vcpu) => vcpu.runState === "shutdown") };
+      case abi.EXIT_UNIMPLEMENTED:
+        return { reason: "unimplemented" };
+      default:
+        throw new Error(`core: unknown exit ${exit}`);
+    }
+  }
+
+  #runDueActions(): void {
+    for (;;) {
+      const action = this.#schedule.takeDue(this.virtualNs);
+      if (action === undefined) return;
+      action();
+    }
+  }
+
+  #inCore(call: () => number): number {
+    this.#isInCore = true;
+    try {
+      return call();
+    } finally {
+      this.#isInCore = false;
+    }
+  }
+
+  /** The first reason counts. */
+  #requestStop(stop: Stop): void {
+    this.#stop ??= stop;
+    this.#core.exports.requestStop();
+  }
+
+  #addVcpu(apicId: number, flags: number): Vcpu {
+    const vcpuIndex = this.#core.exports.addVcpu(apicId, flags);
+    if (vcpuIndex === abi.ERROR_CAPACITY) {
+      const capacity = this.#options.vcpuCapacity;
+      throw new X2vmError("VCPU_CAPACITY", `All ${capacity} vCPU slots are in use; CPU ${hex(apicId)} needs another.`);
+    }
+    if (vcpuIndex === abi.ERROR_APIC_ID_TAKEN) {
+      throw new X2vmError("APIC_ID_TAKEN", `APIC ID ${hex(apicId)} belongs to a CPU that is already there.`);
+    }
+    if (vcpuIndex < 0) throw new X2vmError("APIC_ID_RANGE", `No CPU can have APIC ID ${hex(apicId)}.`);
+    return (this.vcpus[vcpuIndex] ??= new Vcpu(this.#core, vcpuIndex));
+  }
+
+  #eject(slot: number): void {
+    const { apicId } = this.#board.cpuHotplug.slots[slot]!;
+    const vcpu = this.vcpus.find((each) => each.apicId === apicId && each.runState !== "absent");
+    if (vcpu !== undefined) this.#core.exports.removeVcpu(vcpu.vcpuIndex);
+    this.#board.cpuHotplug.clear(slot);
+  }
+
+  #reportOst(slot: number, event: number, status: number): void {
+    const { apicId } = this.#board.cpuHotplug.slots[slot]!;
+    this.#ostListeners.forEach((listener) => listener({ apicId, event, status }));
+  }
+
+  #vcpu(vcpuIndex: number): Vcpu {
+    const vcpu = this.vcpus[vcpuIndex];
+    if (vcpu === undefined || vcpu.runState === "absent") {
+      throw new X2vmError("NO_VCPU", `There is no vCPU ${vcpuIndex}.`);
+    }
+    return vcpu;
+  }
+
+  #ramOffset(gpa: number | bigint, length: number): number {
+    this.#assertAlive();
+    const start = Number(gpa);
+    if (!Number.isSafeInteger(start) || start < 0 || length < 0 || start + length > this.memoryBytes) {
+      const range = `${length} bytes at ${hex(gpa)}`;
+      throw new X2vmError("MEMORY_OUT_OF_RANGE", `${range} leave the ${hex(this.memoryBytes)} bytes of guest memory.`);
+    }
+    return start;
+  }
+
+  #assertAlive(): void {
+    if (this.#isDisposed) throw new X2vmError("MACHINE_DISPOSED", "The machine was disposed of.");
+  }
+
+  #assertUsable(): void {
+    this.#assertAlive();
+    if (!this.#isInCore) return;
+    const advice = "Use machine.at(machine.virtualNs, ...) to do it between two instructions";
+    throw new X2vmError("MACHINE_RUNNING", `Not while the machine runs. ${advice}.`);
+  }
+}
+
+function subscribe<Args extends unknown[]>(set: Set<Listener<Args>>, listener: Listener<Args>): () => void {
+  set.add(listener);
+  return () => set.delete(listener);
+}

@@ -1,0 +1,51 @@
+/** Puts the boot CPU where a loader wants it, through the same registers that everyone can reach. */
+import type { CpuStart } from "./loaders/image.js";
+import { GPR_NAMES, type Vcpu } from "./vcpu.js";
+
+const CR0_PE = 1n;
+const CR0_ET = 0x10n; // caches on, unlike after power-up
+const RFLAGS_FIXED = 2n;
+
+// Access rights as the VMX guest state has them: type, S, present; D/B and G for the flat 32-bit ones.
+const REAL_DATA = 0x0093;
+const REAL_CODE = 0x009b;
+const FLAT_DATA = 0xc093;
+const FLAT_CODE = 0xc09b;
+
+const DATA_SEGMENTS = ["ds", "es", "fs", "gs", "ss"] as const;
+
+/** The machine was just made, or runs between two instructions: registers that `start` does not name become 0. */
+export function startBootCpu(cpu: Vcpu, start: CpuStart): void {
+  for (const name of GPR_NAMES) cpu.gpr[name] = 0n;
+  cpu.rflags = RFLAGS_FIXED;
+  if (start.mode === "real") startReal(cpu, start);
+  else startProtected(cpu, start);
+}
+
+/** As a BIOS leaves it: interrupt vectors at 0, stack below the code. */
+function startReal(cpu: Vcpu, start: Extract<CpuStart, { mode: "real" }>): void {
+  cpu.control.cr0 = CR0_ET;
+  for (const name of DATA_SEGMENTS) {
+    cpu.setSegment(name, { selector: 0, base: 0n, limit: 0xffff, accessRights: REAL_DATA });
+  }
+  const base = BigInt(start.cs * 16);
+  cpu.setSegment("cs", { selector: start.cs, base, limit: 0xffff, accessRights: REAL_CODE });
+  cpu.idtr = { base: 0n, limit: 0x3ff };
+  cpu.gpr.rdx = BigInt(start.dl);
+  cpu.gpr.rsp = BigInt(start.sp);
+  cpu.rip = BigInt(start.ip);
+}
+
+/** Multiboot Specification "Machine state": flat 32-bit segments, paging off, tables not to be relied on. */
+function startProtected(cpu: Vcpu, start: Extract<CpuStart, { mode: "protected" }>): void {
+  cpu.control.cr0 = CR0_ET | CR0_PE;
+  for (const name of DATA_SEGMENTS) {
+    cpu.setSegment(name, { selector: 0x10, base: 0n, limit: 0xffffffff, accessRights: FLAT_DATA });
+  }
+  cpu.setSegment("cs", { selector: 0x08, base: 0n, limit: 0xffffffff, accessRights: FLAT_CODE });
+  cpu.gdtr = { base: 0n, limit: 0 };
+  cpu.idtr = { base: 0n, limit: 0 };
+  cpu.gpr.rax = BigInt(start.eax);
+  cpu.gpr.rbx = BigInt(start.ebx);
+  cpu.rip = BigInt(start.eip);
+}
