@@ -4,7 +4,11 @@
  * The board knows devices and buses; the machine knows the board. What leaves the board goes through `BoardOutputs`.
  */
 import { MmioBus, PortBus } from "./bus.js";
-import { CPU_HOTPLUG_LENGTH, CpuHotplugBlock, type CpuHotplugEvents } from "./devices/cpu-hotplug.js";
+import {
+  CPU_HOTPLUG_LENGTH,
+  CpuHotplugBlock,
+  type CpuHotplugEvents,
+} from "./devices/cpu-hotplug.js";
 import { DebugExit, ShutdownPort } from "./devices/debug-exit.js";
 import type { DeviceState } from "./devices/device.js";
 import { FwCfg, type FwCfgSource } from "./devices/fw-cfg.js";
@@ -63,7 +67,17 @@ export class Board {
     ports.register("shutdown", 0x8900, 1, shutdown);
 
     const { master, slave } = this.pics;
-    this.#stateful = [master, slave, this.uart, this.cpuHotplug, post, systemControl, chipsetReset, fwCfg, shutdown];
+    this.#stateful = [
+      master,
+      slave,
+      this.uart,
+      this.cpuHotplug,
+      post,
+      systemControl,
+      chipsetReset,
+      fwCfg,
+      shutdown,
+    ];
   }
 
   /** State of every device of the board, in a fixed order. */

@@ -42,7 +42,13 @@ abstract class Bus {
    */
   register(name: string, first: number, length: number, device: Device): void {
     const end = first + length;
-    if (!Number.isSafeInteger(first) || !Number.isSafeInteger(length) || first < 0 || length < 1 || end > this.#end) {
+    if (
+      !Number.isSafeInteger(first) ||
+      !Number.isSafeInteger(length) ||
+      first < 0 ||
+      length < 1 ||
+      end > this.#end
+    ) {
       throw new X2vmError(
         "RANGE_INVALID",
         `${name}: ${length} bytes at ${this.#space} ${first} are not a range below ${hex(this.#end)}.`,
@@ -75,7 +81,8 @@ abstract class Bus {
     const range = this.#find(address);
     if (range === undefined) return allOnes(size);
     const piece = pieceSize(range, address, size);
-    if (piece === size) return (range.device.read(address - range.first, size) & allOnes(size)) >>> 0;
+    if (piece === size)
+      return (range.device.read(address - range.first, size) & allOnes(size)) >>> 0;
     let value = 0;
     for (let offset = 0; offset < size; offset += piece) {
       const at = address + offset;
@@ -93,7 +100,11 @@ abstract class Bus {
     for (let offset = 0; offset < size; offset += piece) {
       const at = address + offset;
       if (at >= range.end) return;
-      range.device.write(at - range.first, piece, ((value >>> (offset * 8)) & allOnes(piece)) >>> 0);
+      range.device.write(
+        at - range.first,
+        piece,
+        ((value >>> (offset * 8)) & allOnes(piece)) >>> 0,
+      );
     }
   }
 

@@ -56,13 +56,18 @@ function compileFrom(url: URL): Promise<CoreModule> {
 
 async function readBytes(url: URL): Promise<BufferSource> {
   try {
-    const files = url.protocol === "file:" ? globalThis.process?.getBuiltinModule?.("node:fs/promises") : undefined;
+    const files =
+      url.protocol === "file:"
+        ? globalThis.process?.getBuiltinModule?.("node:fs/promises")
+        : undefined;
     if (files !== undefined) return await files.readFile(url);
     const response = await fetch(url);
     if (!response.ok) throw new Error(`HTTP status ${response.status}`);
     return await response.arrayBuffer();
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new X2vmError("CORE_UNAVAILABLE", `The core ${url.href} cannot be read: ${reason}.`, { cause: error });
+    throw new X2vmError("CORE_UNAVAILABLE", `The core ${url.href} cannot be read: ${reason}.`, {
+      cause: error,
+    });
   }
 }

@@ -59,9 +59,13 @@ export async function compileCore(bytes: BufferSource): Promise<CoreModule> {
   try {
     return await WebAssembly.compile(bytes);
   } catch (error) {
-    throw new X2vmError("CORE_UNAVAILABLE", `The core is not a WebAssembly module: ${String(error)}.`, {
-      cause: error,
-    });
+    throw new X2vmError(
+      "CORE_UNAVAILABLE",
+      `The core is not a WebAssembly module: ${String(error)}.`,
+      {
+        cause: error,
+      },
+    );
   }
 }
 
@@ -83,30 +87,22 @@ export class Core {
     this.#bytes = new Uint8Array(memory.buffer);
   }
 
-  /** @throws X2vmError CORE_UNAVAILABLE when the module is not the core that this host was made for */
-  static async instantiate(module: CoreModule, host: CoreImports): Promise<Core> {
+  /**
+   * @param host - who answers the core; asked when the core calls, which it does not while it is instantiated
+   * @throws X2vmError CORE_UNAVAILABLE when the module is not the core that this host was made for
+   */
+  static async instantiate(module: CoreModule, host: () => CoreImports): Promise<Core> {
     const memory = new WebAssembly.Memory({ initial: INITIAL_PAGES, maximum: MAXIMUM_PAGES });
-    const abort = (message: number, file: number, line: number, column: number): never => {
-      const text = (address: number) => assemblyScriptString(memory, address >>> 0);
-      throw new Error(`core: ${text(message)} (${text(file)}:${line}:${column})`);
-    };
-    const imports = {
-      env: { memory, abort },
-      host: {
-        ioRead: (port: number, size: number) => host.ioRead(port, size),
-        ioWrite: (port: number, size: number, value: number) => host.ioWrite(port, size, value >>> 0),
-        mmioRead: (low: number, high: number, size: number) => host.mmioRead(low >>> 0, high >>> 0, size),
-        mmioWrite: (low: number, high: number, size: number, value: number) =>
-          host.mmioWrite(low >>> 0, high >>> 0, size, value >>> 0),
-        traceEvent: (kind: number, record: number) => host.traceEvent(kind >>> 0, record >>> 0),
-        acknowledgeExtInt: () => host.acknowledgeExtInt(),
-      },
-    };
     try {
+      const imports = { env: { memory, abort: abortOf(memory) }, host: hostImports(host) };
       const instance = await WebAssembly.instantiate(module, imports);
       return new Core(instance.exports as unknown as CoreExports, memory);
     } catch (error) {
-      throw new X2vmError("CORE_UNAVAILABLE", `The core does not fit this host: ${String(error)}.`, { cause: error });
+      throw new X2vmError(
+        "CORE_UNAVAILABLE",
+        `The core does not fit this host: ${String(error)}.`,
+        { cause: error },
+      );
     }
   }
 
@@ -118,7 +114,8 @@ export class Core {
 
   /** Linear memory as bytes. Never keep it. */
   get bytes(): Uint8Array {
-    if (this.#bytes.buffer !== this.#memory.buffer) this.#bytes = new Uint8Array(this.#memory.buffer);
+    if (this.#bytes.buffer !== this.#memory.buffer)
+      this.#bytes = new Uint8Array(this.#memory.buffer);
     return this.#bytes;
   }
 
@@ -136,6 +133,28 @@ export class Core {
   exchangeAddress(): number {
     return this.exports.exchangeAddress() >>> 0;
   }
+}
+
+/** Imports with unsigned numbers. */
+function hostImports(host: () => CoreImports): WebAssembly.ModuleImports {
+  return {
+    ioRead: (port: number, size: number) => host().ioRead(port, size),
+    ioWrite: (port: number, size: number, value: number) => host().ioWrite(port, size, value >>> 0),
+    mmioRead: (low: number, high: number, size: number) =>
+      host().mmioRead(low >>> 0, high >>> 0, size),
+    mmioWrite: (low: number, high: number, size: number, value: number) =>
+      host().mmioWrite(low >>> 0, high >>> 0, size, value >>> 0),
+    traceEvent: (kind: number, record: number) => host().traceEvent(kind >>> 0, record >>> 0),
+    acknowledgeExtInt: () => host().acknowledgeExtInt(),
+  };
+}
+
+/** What an assertion of the core's debug build calls. */
+function abortOf(memory: WebAssembly.Memory) {
+  return (message: number, file: number, line: number, column: number): never => {
+    const text = (address: number) => assemblyScriptString(memory, address >>> 0);
+    throw new Error(`core: ${text(message)} (${text(file)}:${line}:${column})`);
+  };
 }
 
 /** A string as AssemblyScript lays it out: UTF-16, byte length in the four bytes before it. */

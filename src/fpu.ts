@@ -80,7 +80,10 @@ export class Fpu {
   /** A physical x87 register: R0..R7, not relative to TOP. @param n - 0..7 */
   st(n: number): ExtendedValue {
     const at = this.#register(n, 8, abi.FPU_ST);
-    return { significand: this.#view.getBigUint64(at, true), signExponent: this.#view.getUint16(at + 8, true) };
+    return {
+      significand: this.#view.getBigUint64(at, true),
+      signExponent: this.#view.getUint16(at + 8, true),
+    };
   }
 
   /** @param n - physical register 0..7 */

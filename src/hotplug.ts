@@ -22,14 +22,23 @@ export interface HotplugContext {
 const HIGHEST_SHORT_ID = 0xff;
 
 /** @throws X2vmError APIC_ID_RANGE, APIC_ID_TAKEN, APIC_ID_NOT_POSSIBLE, APIC_ID_UNREACHABLE; nothing has changed */
-export function checkHotplug({ apicId, force = false }: HotplugRequest, context: HotplugContext): void {
+export function checkHotplug(
+  { apicId, force = false }: HotplugRequest,
+  context: HotplugContext,
+): void {
   checkApicId(apicId);
   if (context.isTaken(apicId)) {
-    throw new X2vmError("APIC_ID_TAKEN", `APIC ID ${hex(apicId)} belongs to a CPU that is already there.`);
+    throw new X2vmError(
+      "APIC_ID_TAKEN",
+      `APIC ID ${hex(apicId)} belongs to a CPU that is already there.`,
+    );
   }
   if (context.possible !== undefined && !context.possible.includes(apicId)) {
     const list = context.possible.map((each) => hex(each)).join(", ");
-    throw new X2vmError("APIC_ID_NOT_POSSIBLE", `APIC ID ${hex(apicId)} is not among the possible CPUs: ${list}.`);
+    throw new X2vmError(
+      "APIC_ID_NOT_POSSIBLE",
+      `APIC ID ${hex(apicId)} is not among the possible CPUs: ${list}.`,
+    );
   }
   if (force || apicId <= HIGHEST_SHORT_ID || context.longIdObstacle === undefined) return;
   throw new X2vmError(

@@ -19,7 +19,14 @@ export {
 export type { MachineOptions } from "./options.js";
 export type { CoreBuild, CoreSource } from "./core-source.js";
 export type { HotplugRequest } from "./hotplug.js";
-export type { BootModule, CpuStart, ImageFormat, LoadOptions, LoadPiece, LoadPlan } from "./loaders/image.js";
+export type {
+  BootModule,
+  CpuStart,
+  ImageFormat,
+  LoadOptions,
+  LoadPiece,
+  LoadPlan,
+} from "./loaders/image.js";
 export {
   GPR_NAMES,
   SEGMENT_NAMES,

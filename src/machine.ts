@@ -8,10 +8,10 @@
  * Everything is deterministic: the same image, options and actions at the same virtual times give the same run.
  */
 import * as abi from "../assembly/abi.js";
-import { Board } from "./board.js";
+import { Board, type BoardOutputs } from "./board.js";
 import type { MmioBus, PortBus } from "./bus.js";
 import { loadCore } from "./core-source.js";
-import { Core } from "./core.js";
+import { Core, type CoreImports } from "./core.js";
 import type { CpuSlot } from "./devices/cpu-hotplug.js";
 import type { AccessSize } from "./devices/device.js";
 import { X2vmError, hex } from "./errors.js";
@@ -86,15 +86,40 @@ export class Machine {
   readonly #schedule = new Schedule();
   readonly #serialListeners = new Set<Listener<[byte: number]>>();
   readonly #postListeners = new Set<Listener<[code: number]>>();
+  readonly #imports: CoreImports = {
+    ioRead: (port, size) => this.#board.ports.read(port, size as AccessSize),
+    ioWrite: (port, size, value) => this.#board.ports.write(port, size as AccessSize, value),
+    mmioRead: (low, high, size) => this.#board.mmio.read(high * 2 ** 32 + low, size as AccessSize),
+    mmioWrite: (low, high, size, value) =>
+      this.#board.mmio.write(high * 2 ** 32 + low, size as AccessSize, value),
+    traceEvent: () => {},
+    acknowledgeExtInt: () => this.#board.pics.acknowledge(),
+  };
   readonly #ostListeners = new Set<Listener<[report: OstReport]>>();
   #stop: Stop | undefined;
   #isInCore = false;
   #isDisposed = false;
 
-  private constructor(core: Core, board: Board, options: ResolvedOptions) {
+  private constructor(core: Core, options: ResolvedOptions) {
     this.#core = core;
-    this.#board = board;
     this.#options = options;
+    this.#board = new Board(this.#outputs(), {
+      ramBytes: options.memoryBytes,
+      cpuCount: () => this.cpuSlots.filter((slot) => slot.isEnabled).length,
+      highestApicId: () => Math.max(...this.cpuSlots.map((slot) => slot.apicId)),
+    });
+    if (core.exports.create(options.vcpuCapacity, options.memoryBytes, options.seed) === 0) {
+      const wish = `${options.vcpuCapacity} vCPU slots and ${hex(options.memoryBytes)} bytes of guest memory`;
+      throw new X2vmError(
+        "MEMORY_TOO_LARGE",
+        `${wish} do not fit into the 4 GiB of a WebAssembly memory.`,
+      );
+    }
+    options.apicIds.forEach((apicId, i) => {
+      this.#addVcpu(apicId, i === 0 ? abi.ADD_BSP : 0);
+      this.#board.cpuHotplug.addSlot(apicId, true);
+    });
+    options.possibleApicIds?.forEach((apicId) => this.#board.cpuHotplug.addSlot(apicId, false));
   }
 
   /**
@@ -105,41 +130,8 @@ export class Machine {
   static async create(options: MachineOptions = {}): Promise<Machine> {
     const resolved = resolveOptions(options);
     const module = await loadCore(resolved.wasm, resolved.build);
-    let machine: Machine;
-    const core = await Core.instantiate(module, {
-      ioRead: (port, size) => board.ports.read(port, size as AccessSize),
-      ioWrite: (port, size, value) => board.ports.write(port, size as AccessSize, value),
-      mmioRead: (low, high, size) => board.mmio.read(high * 2 ** 32 + low, size as AccessSize),
-      mmioWrite: (low, high, size, value) => board.mmio.write(high * 2 ** 32 + low, size as AccessSize, value),
-      traceEvent: () => {},
-      acknowledgeExtInt: () => board.pics.acknowledge(),
-    });
-    const board = new Board(
-      {
-        extInt: (level) => core.exports.setExtInt(0, level ? 1 : 0),
-        serial: (byte) => machine.#serialListeners.forEach((listener) => listener(byte)),
-        post: (code) => machine.#postListeners.forEach((listener) => listener(code)),
-        exit: (exitCode) => machine.#requestStop({ reason: "exit", exitCode }),
-        reset: () => machine.#requestStop({ reason: "reset" }),
-        eject: (slot) => machine.#eject(slot),
-        ost: (slot, event, status) => machine.#reportOst(slot, event, status),
-      },
-      {
-        ramBytes: resolved.memoryBytes,
-        cpuCount: () => board.cpuHotplug.slots.filter((slot) => slot.isEnabled).length,
-        highestApicId: () => Math.max(...board.cpuHotplug.slots.map((slot) => slot.apicId)),
-      },
-    );
-    if (core.exports.create(resolved.vcpuCapacity, resolved.memoryBytes, resolved.seed) === 0) {
-      const wish = `${resolved.vcpuCapacity} vCPU slots and ${hex(resolved.memoryBytes)} bytes of guest memory`;
-      throw new X2vmError("MEMORY_TOO_LARGE", `${wish} do not fit into the 4 GiB of a WebAssembly memory.`);
-    }
-    machine = new Machine(core, board, resolved);
-    resolved.apicIds.forEach((apicId, i) => {
-      machine.#addVcpu(apicId, i === 0 ? abi.ADD_BSP : 0);
-      board.cpuHotplug.addSlot(apicId, true);
-    });
-    resolved.possibleApicIds?.forEach((apicId) => board.cpuHotplug.addSlot(apicId, false));
+    const core = await Core.instantiate(module, () => machine.#imports);
+    const machine: Machine = new Machine(core, resolved);
     return machine;
   }
 
@@ -199,9 +191,13 @@ export class Machine {
   run({ maxInstructions = Infinity, untilNs = Infinity }: RunOptions = {}): RunResult {
     this.#assertUsable();
     if (!(maxInstructions >= 0)) {
-      throw new X2vmError("BAD_OPTION", `maxInstructions is ${maxInstructions}, not a number from 0.`);
+      throw new X2vmError(
+        "BAD_OPTION",
+        `maxInstructions is ${maxInstructions}, not a number from 0.`,
+      );
     }
-    if (!(untilNs >= 0)) throw new X2vmError("BAD_OPTION", `untilNs is ${untilNs}, not a time from 0.`);
+    if (!(untilNs >= 0))
+      throw new X2vmError("BAD_OPTION", `untilNs is ${untilNs}, not a time from 0.`);
     const start = this.instructions;
     this.#stop = undefined;
     let stop: Stop | undefined;
@@ -225,7 +221,9 @@ export class Machine {
     const stop = this.#stop ?? (exit === abi.EXIT_BUDGET ? undefined : this.#stopOf(exit));
     return {
       ...(stop ?? { reason: "stepped" }),
-      ...(raised >= 0 ? { exception: { vector: raised & 0xff, hasErrorCode: (raised & 0x100) !== 0 } } : {}),
+      ...(raised >= 0
+        ? { exception: { vector: raised & 0xff, hasErrorCode: (raised & 0x100) !== 0 } }
+        : {}),
       instructions: this.instructions - start,
       virtualNs: this.virtualNs,
     };
@@ -242,7 +240,8 @@ export class Machine {
    * @param virtualNs - nanoseconds since the machine was made; a moment that has passed counts as now
    */
   at(virtualNs: number, action: () => void): void {
-    if (!(virtualNs >= 0)) throw new X2vmError("BAD_OPTION", `${virtualNs} is not a virtual time in nanoseconds.`);
+    if (!(virtualNs >= 0))
+      throw new X2vmError("BAD_OPTION", `${virtualNs} is not a virtual time in nanoseconds.`);
     this.#schedule.add(virtualNs, action);
     if (this.#isInCore) this.#core.exports.requestStop(); // the run goes on with the new time in view
   }
@@ -258,7 +257,10 @@ export class Machine {
     const block = this.#board.cpuHotplug;
     checkHotplug(request, {
       isTaken: (apicId) => block.slots.some((slot) => slot.apicId === apicId && slot.isEnabled),
-      possible: this.#options.possibleApicIds === undefined ? undefined : block.slots.map((slot) => slot.apicId),
+      possible:
+        this.#options.possibleApicIds === undefined
+          ? undefined
+          : block.slots.map((slot) => slot.apicId),
       longIdObstacle: undefined,
     });
     const vcpu = this.#addVcpu(request.apicId, 0);
@@ -278,7 +280,11 @@ export class Machine {
     if (slot < 0 || !this.#board.cpuHotplug.slots[slot]!.isEnabled) {
       throw new X2vmError("NO_VCPU", `No CPU has APIC ID ${hex(apicId)}.`);
     }
-    if (slot === 0) throw new X2vmError("BOOT_CPU", `CPU ${hex(apicId)} booted the machine and cannot be unplugged.`);
+    if (slot === 0)
+      throw new X2vmError(
+        "BOOT_CPU",
+        `CPU ${hex(apicId)} booted the machine and cannot be unplugged.`,
+      );
     if (force) this.#eject(slot);
     else this.#board.cpuHotplug.requestRemoval(slot);
   }
@@ -342,6 +348,18 @@ export class Machine {
     this.vcpus.length = 0;
   }
 
+  #outputs(): BoardOutputs {
+    return {
+      extInt: (level) => this.#core.exports.setExtInt(0, level ? 1 : 0),
+      serial: (byte) => this.#serialListeners.forEach((listener) => listener(byte)),
+      post: (code) => this.#postListeners.forEach((listener) => listener(code)),
+      exit: (exitCode) => this.#requestStop({ reason: "exit", exitCode }),
+      reset: () => this.#requestStop({ reason: "reset" }),
+      eject: (slot) => this.#eject(slot),
+      ost: (slot, event, status) => this.#reportOst(slot, event, status),
+    };
+  }
+
   /** One call of the core. @returns why the run ends, or undefined when it goes on */
   #runSlice(lastInstruction: number, untilNs: number): Stop | undefined {
     this.#runDueActions();
@@ -366,7 +384,10 @@ export class Machine {
       case abi.EXIT_STOP:
         return { reason: "stopped" };
       case abi.EXIT_SHUTDOWN:
-        return { reason: "shutdown", vcpuIndex: this.vcpus.findIndex((vcpu) => vcpu.runState === "shutdown") };
+        return {
+          reason: "shutdown",
+          vcpuIndex: this.vcpus.findIndex((vcpu) => vcpu.runState === "shutdown"),
+        };
       case abi.EXIT_UNIMPLEMENTED:
         return { reason: "unimplemented" };
       default:
@@ -401,12 +422,19 @@ export class Machine {
     const vcpuIndex = this.#core.exports.addVcpu(apicId, flags);
     if (vcpuIndex === abi.ERROR_CAPACITY) {
       const capacity = this.#options.vcpuCapacity;
-      throw new X2vmError("VCPU_CAPACITY", `All ${capacity} vCPU slots are in use; CPU ${hex(apicId)} needs another.`);
+      throw new X2vmError(
+        "VCPU_CAPACITY",
+        `All ${capacity} vCPU slots are in use; CPU ${hex(apicId)} needs another.`,
+      );
     }
     if (vcpuIndex === abi.ERROR_APIC_ID_TAKEN) {
-      throw new X2vmError("APIC_ID_TAKEN", `APIC ID ${hex(apicId)} belongs to a CPU that is already there.`);
+      throw new X2vmError(
+        "APIC_ID_TAKEN",
+        `APIC ID ${hex(apicId)} belongs to a CPU that is already there.`,
+      );
     }
-    if (vcpuIndex < 0) throw new X2vmError("APIC_ID_RANGE", `No CPU can have APIC ID ${hex(apicId)}.`);
+    if (vcpuIndex < 0)
+      throw new X2vmError("APIC_ID_RANGE", `No CPU can have APIC ID ${hex(apicId)}.`);
     return (this.vcpus[vcpuIndex] ??= new Vcpu(this.#core, vcpuIndex));
   }
 
@@ -433,9 +461,17 @@ export class Machine {
   #ramOffset(gpa: number | bigint, length: number): number {
     this.#assertAlive();
     const start = Number(gpa);
-    if (!Number.isSafeInteger(start) || start < 0 || length < 0 || start + length > this.memoryBytes) {
+    if (
+      !Number.isSafeInteger(start) ||
+      start < 0 ||
+      length < 0 ||
+      start + length > this.memoryBytes
+    ) {
       const range = `${length} bytes at ${hex(gpa)}`;
-      throw new X2vmError("MEMORY_OUT_OF_RANGE", `${range} leave the ${hex(this.memoryBytes)} bytes of guest memory.`);
+      throw new X2vmError(
+        "MEMORY_OUT_OF_RANGE",
+        `${range} leave the ${hex(this.memoryBytes)} bytes of guest memory.`,
+      );
     }
     return start;
   }
@@ -452,7 +488,10 @@ export class Machine {
   }
 }
 
-function subscribe<Args extends unknown[]>(set: Set<Listener<Args>>, listener: Listener<Args>): () => void {
+function subscribe<Args extends unknown[]>(
+  set: Set<Listener<Args>>,
+  listener: Listener<Args>,
+): () => void {
   set.add(listener);
   return () => set.delete(listener);
 }

@@ -48,14 +48,20 @@ export function resolveOptions(options: MachineOptions): ResolvedOptions {
   }
   const cpus = integer("cpus", options.cpus ?? 1, 1, MAX_VCPUS);
   const apicIds = options.apicIds ?? Array.from({ length: cpus }, (_, i) => i);
-  if (apicIds.length === 0) throw new X2vmError("BAD_OPTION", "apicIds is empty: a machine has at least one CPU.");
+  if (apicIds.length === 0)
+    throw new X2vmError("BAD_OPTION", "apicIds is empty: a machine has at least one CPU.");
   checkApicIds(apicIds);
   const possible = options.possibleApicIds;
   if (possible !== undefined) checkApicIds([...apicIds, ...possible]);
 
   const possibleCount = apicIds.length + (possible?.length ?? 0);
   const defaultCapacity = Math.min(possibleCount + SPARE_VCPUS, MAX_VCPUS);
-  const memoryBytes = integer("memoryBytes", options.memoryBytes ?? DEFAULT_MEMORY_BYTES, PAGE_BYTES, MAX_MEMORY_BYTES);
+  const memoryBytes = integer(
+    "memoryBytes",
+    options.memoryBytes ?? DEFAULT_MEMORY_BYTES,
+    PAGE_BYTES,
+    MAX_MEMORY_BYTES,
+  );
   if (memoryBytes % PAGE_BYTES !== 0) {
     throw new X2vmError("BAD_OPTION", `memoryBytes is ${memoryBytes}, not a multiple of 4096.`);
   }
@@ -66,7 +72,12 @@ export function resolveOptions(options: MachineOptions): ResolvedOptions {
   return {
     apicIds,
     possibleApicIds: possible,
-    vcpuCapacity: integer("vcpuCapacity", options.vcpuCapacity ?? defaultCapacity, apicIds.length, MAX_VCPUS),
+    vcpuCapacity: integer(
+      "vcpuCapacity",
+      options.vcpuCapacity ?? defaultCapacity,
+      apicIds.length,
+      MAX_VCPUS,
+    ),
     memoryBytes,
     seed: integer("seed", options.seed ?? 0, 0, 0xffffffff),
     build,
@@ -80,7 +91,10 @@ export function checkApicId(apicId: number): void {
     throw new X2vmError("APIC_ID_RANGE", `${apicId} is not a 32-bit APIC ID.`);
   }
   if (apicId === BROADCAST_APIC_ID) {
-    throw new X2vmError("APIC_ID_RANGE", "0xffffffff addresses all CPUs, so no CPU can have it as its APIC ID.");
+    throw new X2vmError(
+      "APIC_ID_RANGE",
+      "0xffffffff addresses all CPUs, so no CPU can have it as its APIC ID.",
+    );
   }
 }
 
@@ -88,14 +102,18 @@ function checkApicIds(apicIds: readonly number[]): void {
   const seen = new Set<number>();
   for (const apicId of apicIds) {
     checkApicId(apicId);
-    if (seen.has(apicId)) throw new X2vmError("APIC_ID_TAKEN", `APIC ID ${hex(apicId)} is given twice.`);
+    if (seen.has(apicId))
+      throw new X2vmError("APIC_ID_TAKEN", `APIC ID ${hex(apicId)} is given twice.`);
     seen.add(apicId);
   }
 }
 
 function integer(name: string, value: number, least: number, most: number): number {
   if (!Number.isInteger(value) || value < least || value > most) {
-    throw new X2vmError("BAD_OPTION", `${name} is ${value}, not a whole number from ${least} to ${most}.`);
+    throw new X2vmError(
+      "BAD_OPTION",
+      `${name} is ${value}, not a whole number from ${least} to ${most}.`,
+    );
   }
   return value;
 }

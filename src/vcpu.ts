@@ -162,7 +162,8 @@ export class Vcpu {
   setSegment(name: SegmentName, value: Partial<SegmentValue>): void {
     const at = this.#segmentOffset(name);
     const view = this.#view();
-    if (value.selector !== undefined) view.setUint16(this.#base + at + abi.SEGMENT_SELECTOR, value.selector, true);
+    if (value.selector !== undefined)
+      view.setUint16(this.#base + at + abi.SEGMENT_SELECTOR, value.selector, true);
     if (value.base !== undefined) this.#setU64(at + abi.SEGMENT_BASE, value.base);
     if (value.limit !== undefined) this.#setU32(at + abi.SEGMENT_LIMIT, value.limit);
     if (value.accessRights !== undefined) this.#setU32(at + abi.SEGMENT_AR, value.accessRights);
@@ -246,7 +247,8 @@ export class Vcpu {
   }
 
   #setTable(offset: number, { base, limit }: TableValue): void {
-    if (limit < 0 || limit > 0xffff) throw new X2vmError("BAD_OPTION", `${hex(limit)} is not a 16-bit table limit.`);
+    if (limit < 0 || limit > 0xffff)
+      throw new X2vmError("BAD_OPTION", `${hex(limit)} is not a 16-bit table limit.`);
     this.#setU64(offset, base);
     this.#setU32(offset + 8, limit);
   }

@@ -4,7 +4,7 @@
  * On a fault `cpu.fault` is set, a read returns 0 and a write has no effect at all, also when it crosses pages.
  * Addresses are linear (segment base added, checks done: cpu/address.ts), wrapped to 32 bits outside long mode.
  */
-import { raise, raiseWithError } from "../fault";
+import { raiseWithError } from "../fault";
 import { ramBase } from "../layout";
 import { Vcpu } from "../vcpu";
 import { CR0_AM } from "../x86/cr";

@@ -143,7 +143,11 @@ export class CpuHotplugBlock implements Device {
   fromState(state: DeviceState): void {
     this.#selected = state["selected"] as number;
     this.#command = state["command"] as number;
-    this.slots.splice(0, Infinity, ...(state["slots"] as unknown as CpuSlot[]).map((slot) => ({ ...slot })));
+    this.slots.splice(
+      0,
+      Infinity,
+      ...(state["slots"] as unknown as CpuSlot[]).map((slot) => ({ ...slot })),
+    );
   }
 
   /** One action for each write: the first bit that is set, in this order. */

@@ -38,6 +38,3 @@ export interface InterruptLine {
   /** @param level - true while the device asks for service */
   set(level: boolean): void;
 }
-
-/** A wire that leads nowhere. */
-export const UNCONNECTED: InterruptLine = { set() {} };

@@ -197,7 +197,8 @@ export class Pic8259 implements Device {
     if ((value & OCW3_POLL) !== 0) this.#isPolled = true;
     if ((value & OCW3_READ_ISR) === OCW3_READ_ISR) this.#readsIsr = true;
     else if ((value & OCW3_READ_ISR) === OCW3_READ_IRR) this.#readsIsr = false;
-    if ((value & OCW3_SPECIAL_MASK_CHANGE) !== 0) this.#isSpecialMask = (value & OCW3_SPECIAL_MASK) !== 0;
+    if ((value & OCW3_SPECIAL_MASK_CHANGE) !== 0)
+      this.#isSpecialMask = (value & OCW3_SPECIAL_MASK) !== 0;
   }
 
   #writeOcw2(value: number): void {
@@ -306,4 +307,3 @@ export class PicPair {
     return this.slave.vector(this.slave.acknowledge());
   }
 }
-

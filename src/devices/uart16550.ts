@@ -222,7 +222,8 @@ export class Uart16550 implements Device {
 
   #refill(): void {
     if (this.#isLoop) return; // the receiver is disconnected from the wire
-    while (this.#wire.length > 0 && this.#fifo.length < this.#fifoCapacity) this.#fifo.push(this.#wire.shift()!);
+    while (this.#wire.length > 0 && this.#fifo.length < this.#fifoCapacity)
+      this.#fifo.push(this.#wire.shift()!);
   }
 
   #enableInterrupts(value: number): void {
@@ -261,7 +262,9 @@ export class Uart16550 implements Device {
   }
 
   #lineStatus(): number {
-    return LSR_THRE | LSR_TEMT | (this.#fifo.length > 0 ? LSR_DR : 0) | (this.#overrun ? LSR_OE : 0);
+    return (
+      LSR_THRE | LSR_TEMT | (this.#fifo.length > 0 ? LSR_DR : 0) | (this.#overrun ? LSR_OE : 0)
+    );
   }
 
   /** The pending interrupt of highest priority, as IIR bits 3:0. */

@@ -17,7 +17,11 @@ export function hasBootSignature(image: Uint8Array): boolean {
 /** @throws X2vmError IMAGE_MALFORMED, IMAGE_DOES_NOT_FIT */
 export function planBootSector(image: Uint8Array, name: string, ramBytes: number): LoadPlan {
   if (image.length < SECTOR_BYTES) {
-    refuse("IMAGE_MALFORMED", name, `a boot sector has at least 512 bytes, this file has ${image.length}`);
+    refuse(
+      "IMAGE_MALFORMED",
+      name,
+      `a boot sector has at least 512 bytes, this file has ${image.length}`,
+    );
   }
   if (!hasBootSignature(image)) {
     refuse("IMAGE_MALFORMED", name, "the boot signature 55 AA is missing at offset 510");
@@ -29,6 +33,12 @@ export function planBootSector(image: Uint8Array, name: string, ramBytes: number
   }
   const pieces = [piece("the boot sector", LOAD_ADDRESS, image)];
   checkPieces(name, pieces, ramBytes);
-  const start = { mode: "real", cs: 0, ip: LOAD_ADDRESS, dl: FIRST_HARD_DISK, sp: LOAD_ADDRESS } as const;
+  const start = {
+    mode: "real",
+    cs: 0,
+    ip: LOAD_ADDRESS,
+    dl: FIRST_HARD_DISK,
+    sp: LOAD_ADDRESS,
+  } as const;
   return { format: "boot-sector", pieces, start };
 }

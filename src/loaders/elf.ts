@@ -35,7 +35,12 @@ interface Shape {
   readonly machine: number;
   readonly headerBytes: number;
   readonly programBytes: number;
-  readonly at: { readonly entry: number; readonly phoff: number; readonly phentsize: number; readonly phnum: number };
+  readonly at: {
+    readonly entry: number;
+    readonly phoff: number;
+    readonly phentsize: number;
+    readonly phnum: number;
+  };
   readonly program: {
     readonly offset: number;
     readonly vaddr: number;
@@ -77,7 +82,12 @@ export function parseElf(image: Uint8Array, name: string): ElfFile {
   const count = view.getUint16(shape.at.phnum, true);
   const stride = view.getUint16(shape.at.phentsize, true);
   const first = Number(word(shape.at.phoff));
-  if (count === 0) refuse("IMAGE_MALFORMED", name, "the ELF file has no program headers, so there is nothing to load");
+  if (count === 0)
+    refuse(
+      "IMAGE_MALFORMED",
+      name,
+      "the ELF file has no program headers, so there is nothing to load",
+    );
   if (stride < shape.programBytes) {
     refuse("IMAGE_MALFORMED", name, `ELF program headers of ${stride} bytes are too small`);
   }
@@ -99,18 +109,26 @@ export function parseElf(image: Uint8Array, name: string): ElfFile {
     checkSegment(segment, i, image.length, name);
     if (segment.memoryBytes > 0) segments.push(segment);
   }
-  if (segments.length === 0) refuse("IMAGE_MALFORMED", name, "the ELF file has no loadable segment");
+  if (segments.length === 0)
+    refuse("IMAGE_MALFORMED", name, "the ELF file has no loadable segment");
   return { bits: shape.bits, entry: physicalEntry(word(shape.at.entry), segments, name), segments };
 }
 
 function shapeOf(image: Uint8Array, view: DataView, name: string): Shape {
   const shape = image[4] === CLASS_32 ? SHAPE_32 : image[4] === CLASS_64 ? SHAPE_64 : undefined;
-  if (shape === undefined) refuse("IMAGE_MALFORMED", name, `ELF class ${image[4]} is neither 32 nor 64 bit`);
-  if (image.length < shape.headerBytes) refuse("IMAGE_MALFORMED", name, "the ELF header is cut off");
-  if (image[5] !== LITTLE_ENDIAN) refuse("IMAGE_MALFORMED", name, "the ELF file is big-endian, not for x86");
+  if (shape === undefined)
+    refuse("IMAGE_MALFORMED", name, `ELF class ${image[4]} is neither 32 nor 64 bit`);
+  if (image.length < shape.headerBytes)
+    refuse("IMAGE_MALFORMED", name, "the ELF header is cut off");
+  if (image[5] !== LITTLE_ENDIAN)
+    refuse("IMAGE_MALFORMED", name, "the ELF file is big-endian, not for x86");
   const machine = view.getUint16(18, true);
   if (machine !== shape.machine) {
-    refuse("IMAGE_MALFORMED", name, `ELF machine ${machine} in a ${shape.bits}-bit file is not x86`);
+    refuse(
+      "IMAGE_MALFORMED",
+      name,
+      `ELF machine ${machine} in a ${shape.bits}-bit file is not x86`,
+    );
   }
   return shape;
 }
@@ -118,7 +136,11 @@ function shapeOf(image: Uint8Array, view: DataView, name: string): Shape {
 function checkSegment(segment: ElfSegment, index: number, fileLength: number, name: string): void {
   const { fileOffset, fileBytes, memoryBytes, physicalAddress } = segment;
   if (fileBytes > memoryBytes) {
-    refuse("IMAGE_MALFORMED", name, `ELF segment ${index} has more bytes in the file than in memory`);
+    refuse(
+      "IMAGE_MALFORMED",
+      name,
+      `ELF segment ${index} has more bytes in the file than in memory`,
+    );
   }
   if (fileOffset + fileBytes > fileLength) {
     refuse("IMAGE_MALFORMED", name, `ELF segment ${index} lies behind the end of the file`);
@@ -132,7 +154,8 @@ function checkSegment(segment: ElfSegment, index: number, fileLength: number, na
 function physicalEntry(entry: bigint, segments: readonly ElfSegment[], name: string): number {
   for (const segment of segments) {
     const distance = entry - segment.virtualAddress;
-    if (distance >= 0n && distance < BigInt(segment.memoryBytes)) return segment.physicalAddress + Number(distance);
+    if (distance >= 0n && distance < BigInt(segment.memoryBytes))
+      return segment.physicalAddress + Number(distance);
   }
   // An entry that is already physical, in a file whose virtual addresses are elsewhere.
   for (const { physicalAddress, memoryBytes } of segments) {

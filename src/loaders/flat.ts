@@ -10,7 +10,12 @@ import { checkPieces, piece, refuse, type CpuStart, type LoadPlan } from "./imag
 const ONE_MEBIBYTE = 0x100000;
 
 /** @param address - guest-physical @throws X2vmError BAD_OPTION, IMAGE_MALFORMED, IMAGE_DOES_NOT_FIT */
-export function planFlat(image: Uint8Array, name: string, ramBytes: number, address: number | undefined): LoadPlan {
+export function planFlat(
+  image: Uint8Array,
+  name: string,
+  ramBytes: number,
+  address: number | undefined,
+): LoadPlan {
   if (address === undefined) refuse("BAD_OPTION", name, "a flat binary needs a load address");
   if (!Number.isSafeInteger(address) || address < 0) {
     refuse("BAD_OPTION", name, `${address} is not a load address`);
@@ -18,7 +23,11 @@ export function planFlat(image: Uint8Array, name: string, ramBytes: number, addr
   if (image.length === 0) refuse("IMAGE_MALFORMED", name, "the file is empty");
   const isReal = address < ONE_MEBIBYTE;
   if (isReal && address > 0xffff && address % 16 !== 0) {
-    refuse("BAD_OPTION", name, `real-mode code above 0xffff starts at a multiple of 16, not at ${hex(address)}`);
+    refuse(
+      "BAD_OPTION",
+      name,
+      `real-mode code above 0xffff starts at a multiple of 16, not at ${hex(address)}`,
+    );
   }
   const pieces = [piece("the binary", address, image)];
   checkPieces(name, pieces, ramBytes);

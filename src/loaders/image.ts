@@ -42,8 +42,19 @@ export interface LoadPiece {
 
 /** Where the boot CPU starts and in which state; registers that are not named are as after power-up. */
 export type CpuStart =
-  | { readonly mode: "real"; readonly cs: number; readonly ip: number; readonly dl: number; readonly sp: number }
-  | { readonly mode: "protected"; readonly eip: number; readonly eax: number; readonly ebx: number };
+  | {
+      readonly mode: "real";
+      readonly cs: number;
+      readonly ip: number;
+      readonly dl: number;
+      readonly sp: number;
+    }
+  | {
+      readonly mode: "protected";
+      readonly eip: number;
+      readonly eax: number;
+      readonly ebx: number;
+    };
 
 export interface LoadPlan {
   readonly format: ImageFormat;
@@ -59,7 +70,12 @@ export function refuse(code: X2vmErrorCode, name: string, reason: string): never
   throw new X2vmError(code, `${name}: ${reason}.`);
 }
 
-export function piece(what: string, address: number, bytes: Uint8Array, length = bytes.length): LoadPiece {
+export function piece(
+  what: string,
+  address: number,
+  bytes: Uint8Array,
+  length = bytes.length,
+): LoadPiece {
   return { what, address, bytes, length };
 }
 
@@ -74,7 +90,11 @@ export function checkPieces(name: string, pieces: readonly LoadPiece[], ramBytes
     const end = each.address + each.length;
     if (end > ramBytes) {
       const where = `${each.what} at ${hex(each.address)}..${hex(end - 1)}`;
-      refuse("IMAGE_DOES_NOT_FIT", name, `${where} lies outside the ${hex(ramBytes)} bytes of guest memory`);
+      refuse(
+        "IMAGE_DOES_NOT_FIT",
+        name,
+        `${where} lies outside the ${hex(ramBytes)} bytes of guest memory`,
+      );
     }
     const next = sorted[i + 1];
     if (next !== undefined && next.address < end) {

@@ -21,7 +21,11 @@ export function planLoad(image: Uint8Array, ramBytes: number, options: LoadOptio
     refuse("BAD_OPTION", name, `modules are for Multiboot kernels, this is loaded as ${format}`);
   }
   if (format !== "multiboot" && options.commandLine) {
-    refuse("BAD_OPTION", name, `a command line is for Multiboot kernels, this is loaded as ${format}`);
+    refuse(
+      "BAD_OPTION",
+      name,
+      `a command line is for Multiboot kernels, this is loaded as ${format}`,
+    );
   }
   switch (format) {
     case "multiboot":
@@ -31,7 +35,11 @@ export function planLoad(image: Uint8Array, ramBytes: number, options: LoadOptio
     case "flat":
       return planFlat(image, name, ramBytes, options.address);
     default:
-      refuse("BAD_OPTION", name, `"${String(format)}" is not an image format (boot-sector, multiboot, flat)`);
+      refuse(
+        "BAD_OPTION",
+        name,
+        `"${String(format)}" is not an image format (boot-sector, multiboot, flat)`,
+      );
   }
 }
 
@@ -41,9 +49,11 @@ function recognise(image: Uint8Array, name: string, options: LoadOptions): Image
   if (hasBootSignature(image)) return "boot-sector";
   if (image.length === 0) refuse("IMAGE_UNKNOWN_FORMAT", name, "the file is empty");
   if (isElf(image)) {
-    const reason = "an ELF file without a Multiboot header in its first 8192 bytes, so there is no agreed way to start it";
+    const reason =
+      "an ELF file without a Multiboot header in its first 8192 bytes, so there is no agreed way to start it";
     refuse("IMAGE_UNKNOWN_FORMAT", name, reason);
   }
-  const reason = "neither a Multiboot kernel nor a boot sector (55 AA at offset 510); a flat binary needs a load address";
+  const reason =
+    "neither a Multiboot kernel nor a boot sector (55 AA at offset 510); a flat binary needs a load address";
   refuse("IMAGE_UNKNOWN_FORMAT", name, reason);
 }

@@ -35,7 +35,11 @@ export interface MapEntry {
 export function memoryMap(ramBytes: number): MapEntry[] {
   const map: MapEntry[] = [
     { address: 0, length: Math.min(ramBytes, EXTENDED_BIOS_DATA), type: MAP_AVAILABLE },
-    { address: EXTENDED_BIOS_DATA, length: LOW_MEMORY_END - EXTENDED_BIOS_DATA, type: MAP_RESERVED },
+    {
+      address: EXTENDED_BIOS_DATA,
+      length: LOW_MEMORY_END - EXTENDED_BIOS_DATA,
+      type: MAP_RESERVED,
+    },
     { address: BIOS, length: ONE_MEBIBYTE - BIOS, type: MAP_RESERVED },
   ];
   if (ramBytes > ONE_MEBIBYTE) {
@@ -51,7 +55,10 @@ export function buildBootInformation(
   ramBytes: number,
   options: LoadOptions,
 ): { pieces: LoadPiece[]; address: number } {
-  const kernelEnd = Math.max(ONE_MEBIBYTE, ...kernel.map(({ address, length }) => address + length));
+  const kernelEnd = Math.max(
+    ONE_MEBIBYTE,
+    ...kernel.map(({ address, length }) => address + length),
+  );
   const address = pageUp(kernelEnd);
   const modules = options.modules ?? [];
   const map = memoryMap(ramBytes);
@@ -60,7 +67,9 @@ export function buildBootInformation(
   const strings = new Strings(address + fixedBytes);
   const commandLine = strings.add([name, options.commandLine ?? ""].join(" ").trim());
   const loaderName = strings.add("x2vm");
-  const moduleLines = modules.map((each) => strings.add([each.name, each.commandLine ?? ""].join(" ").trim()));
+  const moduleLines = modules.map((each) =>
+    strings.add([each.name, each.commandLine ?? ""].join(" ").trim()),
+  );
 
   const bytes = new Uint8Array(fixedBytes + strings.length);
   bytes.set(strings.bytes(), fixedBytes);

@@ -8,7 +8,14 @@
  */
 import { hex } from "../errors.js";
 import { isElf, parseElf } from "./elf.js";
-import { checkPieces, piece, refuse, type LoadOptions, type LoadPiece, type LoadPlan } from "./image.js";
+import {
+  checkPieces,
+  piece,
+  refuse,
+  type LoadOptions,
+  type LoadPiece,
+  type LoadPlan,
+} from "./image.js";
 import { buildBootInformation } from "./multiboot-info.js";
 
 const HEADER_MAGIC = 0x1badb002;
@@ -40,27 +47,47 @@ export function findMultibootHeader(image: Uint8Array): number {
 }
 
 /** @throws X2vmError IMAGE_MALFORMED, IMAGE_DOES_NOT_FIT, IMAGE_OVERLAP */
-export function planMultiboot(image: Uint8Array, name: string, ramBytes: number, options: LoadOptions): LoadPlan {
+export function planMultiboot(
+  image: Uint8Array,
+  name: string,
+  ramBytes: number,
+  options: LoadOptions,
+): LoadPlan {
   const header = findMultibootHeader(image);
-  if (header < 0) refuse("IMAGE_MALFORMED", name, "there is no Multiboot header in the first 8192 bytes");
+  if (header < 0)
+    refuse("IMAGE_MALFORMED", name, "there is no Multiboot header in the first 8192 bytes");
   const view = new DataView(image.buffer, image.byteOffset, image.byteLength);
   const flags = view.getUint32(header + 4, true);
   const unknown = flags & 0xffff & ~REQUIRED_KNOWN;
   if (unknown !== 0) {
-    refuse("IMAGE_MALFORMED", name, `the Multiboot header requires features that no loader knows (flags ${hex(flags)})`);
+    refuse(
+      "IMAGE_MALFORMED",
+      name,
+      `the Multiboot header requires features that no loader knows (flags ${hex(flags)})`,
+    );
   }
-  const kernel = (flags & FLAG_ADDRESSES) !== 0 ? byAddresses(image, view, header, name) : byElf(image, name);
+  const kernel =
+    (flags & FLAG_ADDRESSES) !== 0 ? byAddresses(image, view, header, name) : byElf(image, name);
   checkPieces(name, kernel.pieces, ramBytes);
   const information = buildBootInformation(kernel.pieces, name, ramBytes, options);
   const pieces = [...kernel.pieces, ...information.pieces];
   checkPieces(name, pieces, ramBytes);
-  const start = { mode: "protected", eip: kernel.entry, eax: LOADED_MAGIC, ebx: information.address } as const;
+  const start = {
+    mode: "protected",
+    eip: kernel.entry,
+    eax: LOADED_MAGIC,
+    ebx: information.address,
+  } as const;
   return { format: "multiboot", pieces, start };
 }
 
 function byElf(image: Uint8Array, name: string): Kernel {
   if (!isElf(image)) {
-    refuse("IMAGE_MALFORMED", name, "the Multiboot header gives no load addresses and the file is not ELF");
+    refuse(
+      "IMAGE_MALFORMED",
+      name,
+      "the Multiboot header gives no load addresses and the file is not ELF",
+    );
   }
   const { entry, segments } = parseElf(image, name);
   const pieces = segments.map((segment, i) => {
@@ -72,22 +99,35 @@ function byElf(image: Uint8Array, name: string): Kernel {
 
 /** "The address fields of Multiboot header": the file is a plain run of bytes around the header. */
 function byAddresses(image: Uint8Array, view: DataView, header: number, name: string): Kernel {
-  if (header + 32 > image.length) refuse("IMAGE_MALFORMED", name, "the Multiboot header is cut off");
+  if (header + 32 > image.length)
+    refuse("IMAGE_MALFORMED", name, "the Multiboot header is cut off");
   const [headerAddress, loadAddress, loadEnd, bssEnd, entry] = [12, 16, 20, 24, 28].map((offset) =>
     view.getUint32(header + offset, true),
   ) as [number, number, number, number, number];
   const fileOffset = header - (headerAddress - loadAddress);
   if (loadAddress > headerAddress || fileOffset < 0) {
     const fields = `header_addr ${hex(headerAddress)}, load_addr ${hex(loadAddress)}`;
-    refuse("IMAGE_MALFORMED", name, `the Multiboot header at offset ${hex(header)} contradicts its ${fields}`);
+    refuse(
+      "IMAGE_MALFORMED",
+      name,
+      `the Multiboot header at offset ${hex(header)} contradicts its ${fields}`,
+    );
   }
   const end = loadEnd === 0 ? loadAddress + image.length - fileOffset : loadEnd;
   const fileBytes = end - loadAddress;
   if (fileBytes <= 0 || fileOffset + fileBytes > image.length) {
-    refuse("IMAGE_MALFORMED", name, `load_end_addr ${hex(loadEnd)} lies behind the end of the file`);
+    refuse(
+      "IMAGE_MALFORMED",
+      name,
+      `load_end_addr ${hex(loadEnd)} lies behind the end of the file`,
+    );
   }
   if (bssEnd !== 0 && bssEnd < end) {
-    refuse("IMAGE_MALFORMED", name, `bss_end_addr ${hex(bssEnd)} lies below the end of the loaded bytes, ${hex(end)}`);
+    refuse(
+      "IMAGE_MALFORMED",
+      name,
+      `bss_end_addr ${hex(bssEnd)} lies below the end of the loaded bytes, ${hex(end)}`,
+    );
   }
   const memoryBytes = (bssEnd === 0 ? end : bssEnd) - loadAddress;
   if (entry < loadAddress || entry >= loadAddress + memoryBytes) {
