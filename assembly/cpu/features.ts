@@ -38,6 +38,7 @@ function implemented(word: u32): u32 {
         bit(cpuid.FEATURE_CX16) |
         bit(cpuid.FEATURE_PCID) |
         bit(cpuid.FEATURE_X2APIC) |
+        bit(cpuid.FEATURE_MOVBE) |
         bit(cpuid.FEATURE_POPCNT) |
         bit(cpuid.FEATURE_TSC_DEADLINE) |
         bit(cpuid.FEATURE_RDRAND) |
@@ -48,6 +49,7 @@ function implemented(word: u32): u32 {
         bit(cpuid.FEATURE_FSGSBASE) |
         bit(cpuid.FEATURE_TSC_ADJUST) |
         bit(cpuid.FEATURE_SMEP) |
+        bit(cpuid.FEATURE_ERMS) |
         bit(cpuid.FEATURE_INVPCID) |
         bit(cpuid.FEATURE_RDSEED) |
         bit(cpuid.FEATURE_SMAP)

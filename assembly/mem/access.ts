@@ -10,7 +10,7 @@ import { Vcpu } from "../vcpu";
 import { CR0_AM } from "../x86/cr";
 import { AC, PF_U } from "../x86/exception";
 import { AC_FLAG } from "../x86/eflags";
-import { pageHasCode } from "./code-map";
+import { beforeStore, pageHasCode } from "./code-map";
 import { dataAccess } from "./hooks";
 import {
   ACCESS_FETCH,
@@ -107,6 +107,45 @@ export function translateFetch(cpu: Vcpu, gva: u64): u64 {
   const gpa = translate(cpu, gva, ACCESS_FETCH | (cpu.cpl === 3 ? ACCESS_USER : 0));
   if (gpa !== NO_GPA && isPlainRam(cpu, gpa)) fillTlb(tlbExecute, gva, gpa, tag);
   return gpa;
+}
+
+/**
+ * Host address of `gva`, valid to the end of its page: for reads in bulk with the privilege of the running code.
+ *
+ * @returns 0 when the page is not plain RAM, may not be read, or each access must be seen; no fault stays raised
+ */
+export function hostRead(cpu: Vcpu, gva: u64): usize {
+  const tag = cpu.tlbTag;
+  const entry = tlbRead + ((<usize>((gva >> 12) & TLB_MASK)) << 4);
+  if (load<u64>(entry) === ((gva & PAGE) | tag)) return <usize>(<u32>gva + load<u32>(entry, 8));
+  return hostAddress(cpu, gva, accessOf(cpu, tag), tlbRead);
+}
+
+/**
+ * Host address of `gva` for a bulk write of `length` bytes inside its page; decoded code there is dropped at once.
+ *
+ * @returns as `hostRead`
+ */
+export function hostWrite(cpu: Vcpu, gva: u64, length: u32): usize {
+  const tag = cpu.tlbTag;
+  const entry = tlbWrite + ((<usize>((gva >> 12) & TLB_MASK)) << 4);
+  if (load<u64>(entry) === ((gva & PAGE) | tag)) return <usize>(<u32>gva + load<u32>(entry, 8));
+  const host = hostAddress(cpu, gva, accessOf(cpu, tag) | ACCESS_WRITE, tlbWrite);
+  if (host !== 0) beforeStore(<u32>(host - ramBase), length);
+  return host;
+}
+
+function hostAddress(cpu: Vcpu, gva: u64, access: u32, array: usize): usize {
+  if ((cpu.tlbTag & 3) === TAG_SLOW) return 0;
+  const gpa = translate(cpu, gva, access);
+  if (gpa === NO_GPA) {
+    // The access itself will fault, at the address that it begins with.
+    cpu.fault = 0;
+    return 0;
+  }
+  if (!isPlainRam(cpu, gpa)) return 0;
+  if (array === tlbRead || !pageHasCode(<u32>gpa)) fillTlb(array, gva, gpa, cpu.tlbTag);
+  return ramBase + <usize>gpa;
 }
 
 /** Translation without side effects, for the host and for reports. @returns gpa or NO_GPA */
