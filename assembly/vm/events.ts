@@ -1,0 +1,114 @@
+/**
+ * What waits at an instruction boundary: INIT and SIPI, timer changes, faults, NMI, interrupts.
+ *
+ * Order: SDM 3A "Priority Among Concurrent Events"; KVM `vcpu_enter_guest`.
+ */
+import {
+  HALTED,
+  REQ_EXTINT,
+  REQ_INIT,
+  REQ_INTERRUPT,
+  REQ_KICK,
+  REQ_NMI,
+  REQ_SIPI,
+  REQ_SMI,
+  REQ_TIMER,
+  RUNNABLE,
+  SHUTDOWN,
+} from "../abi";
+import { DO_INIT, DO_START, takeInitSipi } from "../apic/init-sipi";
+import { Lapic } from "../apic/lapic";
+import { acknowledge, highestPending } from "../apic/priority";
+import { lapicInit } from "../apic/reset";
+import { signature } from "../cpu/cpuid";
+import { deliverFault, deliverInterrupt } from "../cpu/interrupt";
+import { wakesOnMasked } from "../cpu/monitor";
+import { FAULT_HAS_ERROR } from "../fault";
+import { acknowledgeExtInt } from "../host";
+import { NMI_BLOCKED, NMI_QUEUED_SHIFT, Vcpu } from "../vcpu";
+import { NMI_VECTOR } from "../x86/exception";
+import { IF } from "../x86/eflags";
+import { initRegisters, startAt } from "./reset";
+import { updateTimer } from "./timers";
+
+/** The last exception that was delivered: vector | has error code << 8, or -1; and its error code. For `step`. */
+export let lastException: i32 = -1;
+export let lastError: u32 = 0;
+
+export function clearLastException(): void {
+  lastException = -1;
+}
+
+/** Delivers the fault that the last instruction left. Afterwards the CPU is at its handler, or in SHUTDOWN. */
+export function deliverPendingFault(cpu: Vcpu): void {
+  lastException = <i32>((cpu.fault & 0xff) | (cpu.fault & FAULT_HAS_ERROR ? 0x100 : 0));
+  lastError = cpu.faultError;
+  deliverFault(cpu);
+}
+
+/** INIT and SIPI, in KVM's order. */
+function takeReset(cpu: Vcpu): void {
+  const actions = takeInitSipi(cpu);
+  if (actions & DO_INIT) {
+    initRegisters(cpu, signature);
+    lapicInit(Lapic.of(cpu));
+  }
+  if (actions & DO_START) startAt(cpu, cpu.sipiVector);
+}
+
+/** True when a maskable interrupt is there and RFLAGS.IF lets it in. */
+function hasInterrupt(cpu: Vcpu): bool {
+  if (!(cpu.eflags & IF)) return false;
+  if (cpu.request & REQ_EXTINT) return true;
+  return (cpu.request & REQ_INTERRUPT) !== 0 && highestPending(Lapic.of(cpu)) >= 0;
+}
+
+function hasNmi(cpu: Vcpu): bool {
+  return (cpu.request & REQ_NMI) !== 0 && !(cpu.nmi & NMI_BLOCKED);
+}
+
+/**
+ * Handles the request word of a vCPU at an instruction boundary.
+ *
+ * @returns true when the vCPU can run its next instruction
+ */
+export function processEvents(cpu: Vcpu): bool {
+  if (cpu.request & (REQ_INIT | REQ_SIPI)) takeReset(cpu);
+  if (cpu.request & REQ_TIMER) {
+    cpu.request &= ~REQ_TIMER;
+    updateTimer(cpu.index);
+  }
+  if (cpu.runState === HALTED) wakeFromHalt(cpu);
+  if (cpu.runState === SHUTDOWN && hasNmi(cpu)) cpu.runState = RUNNABLE;
+  cpu.request &= ~(REQ_KICK | REQ_SMI);
+  if (cpu.runState !== RUNNABLE) return false;
+  // One boundary, one event; the shadow of STI and MOV SS holds everything back for one instruction.
+  if (cpu.shadow === 0) {
+    if (hasNmi(cpu)) takeNmi(cpu);
+    else if (hasInterrupt(cpu)) takeInterrupt(cpu);
+    else if (cpu.request & REQ_INTERRUPT && highestPending(Lapic.of(cpu)) < 0) cpu.request &= ~REQ_INTERRUPT;
+  }
+  return true;
+}
+
+function wakeFromHalt(cpu: Vcpu): void {
+  const masked = (cpu.request & REQ_INTERRUPT) !== 0 && wakesOnMasked(cpu) && highestPending(Lapic.of(cpu)) >= 0;
+  if (cpu.request & REQ_KICK || hasNmi(cpu) || hasInterrupt(cpu) || masked) cpu.runState = RUNNABLE;
+}
+
+function takeNmi(cpu: Vcpu): void {
+  const queued = cpu.nmi >> NMI_QUEUED_SHIFT;
+  cpu.nmi = NMI_BLOCKED | ((queued > 0 ? queued - 1 : 0) << NMI_QUEUED_SHIFT);
+  if (queued <= 1) cpu.request &= ~REQ_NMI;
+  deliverInterrupt(cpu, NMI_VECTOR, true);
+}
+
+/** ExtINT before the LAPIC, as KVM `kvm_cpu_get_interrupt`. */
+function takeInterrupt(cpu: Vcpu): void {
+  if (cpu.request & REQ_EXTINT) {
+    deliverInterrupt(cpu, acknowledgeExtInt() & 0xff, false);
+    return;
+  }
+  const vector = acknowledge(Lapic.of(cpu));
+  if (vector >= 0) deliverInterrupt(cpu, <u32>vector, false);
+}

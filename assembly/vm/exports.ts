@@ -1,0 +1,145 @@
+/**
+ * The machine as the host sees it: creation, running, and access to vCPUs.
+ *
+ * 64-bit values cross as doubles where 2^53 is enough, else as two halves or through the exchange area.
+ */
+import { initApic } from "../apic/exports";
+import { placeBlocks } from "../cpu/block";
+import { rflags, setRflags as storeRflags } from "../cpu/flags";
+import { updateMode } from "../cpu/mode";
+import { msrResult, readMsr as cpuReadMsr, writeMsr as cpuWriteMsr } from "../cpu/msr";
+import { setRandomState } from "../cpu/random";
+import { placeRam, placeVcpus, ramBase, ramBytes as ramSize, vcpuAt } from "../layout";
+import { beforeStore, placeCodeMap } from "../mem/code-map";
+import { NO_GPA } from "../mem/paging";
+import { probe } from "../mem/access";
+import { flushTlb } from "../mem/tlb";
+import { REQ_EXTINT } from "../abi";
+import { clockNs } from "./clock";
+import { lastError, lastException as lastVector } from "./events";
+import { connect } from "./platform";
+import { placeRunnable } from "./runnable";
+import { current, run as runMachine, setStop, step as stepVcpu, totalRetired, wake } from "./run";
+import { hashState } from "./state-hash";
+import { placeTimers } from "./timers";
+import { vcpu } from "./vcpus";
+
+export { addVcpu, removeVcpu } from "./vcpus";
+export { requestStop } from "./run";
+
+const exchange: usize = memory.data(4096, 64);
+
+/**
+ * Lays out the machine. Once for an instance.
+ *
+ * @param capacity - vCPU slots; @param ramBytes - a multiple of 4096, at most 2 GiB; @param seed - of RDRAND
+ * @returns 1, or 0 when it does not fit 4 GiB
+ */
+export function create(capacity: u32, ramBytes: u32, seed: u32): u32 {
+  if (!initApic(capacity) || !placeRunnable(capacity) || !placeTimers(capacity)) return 0;
+  if (!placeCodeMap(ramBytes) || !placeBlocks(ramBytes)) return 0;
+  if (!placeVcpus(capacity) || !placeRam(ramBytes)) return 0;
+  setRandomState(seed);
+  connect();
+  return 1;
+}
+
+export function vcpuAddress(vcpuIndex: u32): usize {
+  return vcpuAt(vcpuIndex);
+}
+export function ramAddress(): usize {
+  return ramBase;
+}
+export function exchangeAddress(): usize {
+  return exchange;
+}
+
+/** Runs. @param budget - instructions, 1..2^53 @returns EXIT_* */
+export function run(budget: f64): u32 {
+  return runMachine(<u64>budget);
+}
+/** Runs one instruction of one vCPU. @returns EXIT_* */
+export function step(vcpuIndex: u32): u32 {
+  return stepVcpu(vcpuIndex);
+}
+/** The exception that `step` delivered: vector, bit 8 when it has an error code; -1 for none. */
+export function lastException(vcpuIndex: u32): i32 {
+  return lastVector;
+}
+export function lastErrorCode(): u32 {
+  return lastError;
+}
+/** vcpuIndex of the vCPU that ran last: for EXIT_SHUTDOWN. */
+export function currentVcpu(): u32 {
+  return current;
+}
+/** `run` returns EXIT_TIME at this virtual time. @param ns - negative: never */
+export function setStopTime(ns: f64): void {
+  setStop(ns < 0 ? -1 : <u64>ns);
+}
+/** Virtual time in ns. */
+export function clock(): f64 {
+  return <f64>clockNs();
+}
+/** Instructions retired by all vCPUs. */
+export function retired(): f64 {
+  return <f64>totalRetired;
+}
+
+export function getRflags(vcpuIndex: u32): u32 {
+  return rflags(vcpu(vcpuIndex));
+}
+export function setRflags(vcpuIndex: u32, value: u32): void {
+  storeRflags(vcpu(vcpuIndex), value, -1);
+  updateMode(vcpu(vcpuIndex));
+}
+/** To be called after the host wrote segments, CPL, control registers or EFER in the record. */
+export function syncVcpu(vcpuIndex: u32): void {
+  const cpu = vcpu(vcpuIndex);
+  flushTlb(cpu);
+  updateMode(cpu);
+}
+
+/** Reads an MSR as RDMSR does. @returns 1 with the value in the exchange area, 0 for #GP */
+export function readMsr(vcpuIndex: u32, msr: u32): u32 {
+  const cpu = vcpu(vcpuIndex);
+  if (!cpuReadMsr(cpu, msr)) return 0;
+  store<u64>(exchange, msrResult);
+  return 1;
+}
+/** Writes an MSR with the host's rights. @returns 1, or 0 when the value is refused */
+export function writeMsr(vcpuIndex: u32, msr: u32, low: u32, high: u32): u32 {
+  return cpuWriteMsr(vcpu(vcpuIndex), msr, (<u64>high << 32) | low, true) ? 1 : 0;
+}
+
+/** To be called before or after the host changes guest RAM: drops decoded code. */
+export function ramWritten(gpa: u32, length: u32): void {
+  let at = gpa;
+  let left = min<u32>(length, ramSize - gpa);
+  while (left > 0) {
+    const part = min<u32>(left, 0x1000 - (at & 0xfff));
+    beforeStore(at, part);
+    at += part;
+    left -= part;
+  }
+}
+
+/** Linear to guest-physical, without side effects. @returns gpa, or -1 */
+export function translate(vcpuIndex: u32, low: u32, high: u32): f64 {
+  const gpa = probe(vcpu(vcpuIndex), (<u64>high << 32) | low);
+  return gpa === NO_GPA ? -1 : <f64>gpa;
+}
+
+/** Writes 16 bytes to the exchange area. */
+export function stateHash(): void {
+  hashState(exchange);
+}
+
+/** The INTR line of the PIC pair at a vCPU's LINT0. */
+export function setExtInt(vcpuIndex: u32, level: u32): void {
+  const cpu = vcpu(vcpuIndex);
+  if (level) {
+    cpu.request |= REQ_EXTINT;
+    wake(vcpuIndex);
+  } else cpu.request &= ~REQ_EXTINT;
+}

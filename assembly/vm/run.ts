@@ -1,0 +1,224 @@
+/**
+ * The scheduler: vCPUs in turn, a slice of instructions each, on one virtual clock.
+ *
+ * A slice ends when its instructions are used up, when its vCPU waits or yields (HLT, MWAIT, PAUSE), and when a timer is
+ * due. Budgets and stop times only interrupt a slice; the next call goes on with it, so that any slicing of a run
+ * into calls gives the same run.
+ */
+import {
+  CS,
+  EXIT_BUDGET,
+  EXIT_IDLE,
+  EXIT_SHUTDOWN,
+  EXIT_STOP,
+  EXIT_TIME,
+  REQ_TIMER,
+  RUNNABLE,
+  SHUTDOWN,
+} from "../abi";
+import { Lapic, NO_DEADLINE } from "../apic/lapic";
+import { timerExpired } from "../apic/timer";
+import { setYieldSlice, yieldSlice } from "../cpu/control";
+import { DR6_BS, raiseDebug } from "../cpu/debug";
+import { checkInstructionBreakpoint, hasInstructionBreakpoint, takeDataBreakpoints } from "../cpu/dr";
+import { is64 } from "../cpu/mode";
+import { execute } from "../cpu/run";
+import { enterTlb } from "../mem/tlb";
+import { Vcpu } from "../vcpu";
+import { RF, TF } from "../x86/eflags";
+import { advance, beginSlice, clockNs, endSlice, instructionsUntil, jumpTo } from "./clock";
+import { clearLastException, deliverPendingFault, processEvents } from "./events";
+import { markRunnable, nextRunnable, runnableCount, unmarkRunnable } from "./runnable";
+import { nextDeadline, nextTimer, updateTimer } from "./timers";
+import { vcpu } from "./vcpus";
+
+/** Instructions of a slice. Long enough that a switch costs little, short enough that a spin lock's holder runs soon. */
+const SLICE: u32 = 4096;
+const NEVER: u64 = -1;
+
+/** vcpuIndex of the vCPU whose slice it is. */
+export let current: u32 = 0;
+let sliceLeft: u32 = 0;
+let stopTime: u64 = NEVER;
+let stopRequested: bool = false;
+/** Instructions retired by all vCPUs. */
+export let totalRetired: u64 = 0;
+
+/** Makes `run` return EXIT_TIME when the clock reaches `ns`; all ones: never. */
+export function setStop(ns: u64): void {
+  stopTime = ns;
+}
+
+/** Makes `run` return EXIT_STOP at the next boundary: devices call it through the host. */
+export function requestStop(): void {
+  stopRequested = true;
+}
+
+/** The hook of apic/: a waiting vCPU has something to look at. */
+export function wake(vcpuIndex: u32): void {
+  markRunnable(vcpuIndex);
+}
+
+/** Fires the timers that are due. */
+function fireTimers(): void {
+  const now = clockNs();
+  while (nextDeadline() <= now) {
+    const vcpuIndex = nextTimer();
+    const lapic = Lapic.at(vcpuIndex);
+    timerExpired(lapic, now);
+    vcpu(vcpuIndex).request &= ~REQ_TIMER;
+    updateTimer(vcpuIndex);
+  }
+}
+
+/** Chooses the vCPU of the next slice. @returns EXIT_BUDGET when there is one, or why there is none */
+function nextSlice(): u32 {
+  for (;;) {
+    fireTimers();
+    const next = nextRunnable(current);
+    if (next < 0) {
+      // All wait: time passes until the next timer.
+      const wakeAt = min(nextDeadline(), stopTime);
+      if (wakeAt === NO_DEADLINE) return EXIT_IDLE;
+      jumpTo(wakeAt);
+      if (wakeAt === stopTime) return EXIT_TIME;
+      continue;
+    }
+    current = <u32>next;
+    const cpu = vcpu(current);
+    if (!processEvents(cpu)) {
+      unmarkRunnable(current);
+      continue;
+    }
+    beginSlice(runnableCount);
+    sliceLeft = instructionsUntil(nextDeadline(), SLICE);
+    if (sliceLeft === 0) sliceLeft = 1;
+    return EXIT_BUDGET;
+  }
+}
+
+/**
+ * Runs the machine.
+ *
+ * @param budget - instructions, at least 1
+ * @returns EXIT_*
+ */
+export function run(budget: u64): u32 {
+  let left = budget;
+  while (left > 0) {
+    if (stopRequested) {
+      stopRequested = false;
+      return EXIT_STOP;
+    }
+    if (sliceLeft === 0) {
+      const exit = nextSlice();
+      if (exit !== EXIT_BUDGET) return exit;
+    }
+    const untilStop = stopTime === NEVER ? sliceLeft : instructionsUntil(stopTime, sliceLeft);
+    if (untilStop === 0) return EXIT_TIME;
+    const cpu = vcpu(current);
+    const used = runSlice(cpu, min<u32>(untilStop, <u32>min<u64>(left, 0xffffffff)));
+    left -= min<u64>(left, used);
+    sliceLeft -= min(sliceLeft, used);
+    if (cpu.runState !== RUNNABLE) {
+      sliceLeft = 0;
+      // A request may have come meanwhile: then the scheduler looks at it.
+      if (cpu.request === 0) unmarkRunnable(current);
+    } else if (yieldSlice) sliceLeft = 0;
+    else if (sliceLeft > 0) sliceLeft = min(sliceLeft, max<u32>(1, instructionsUntil(nextDeadline(), sliceLeft)));
+    setYieldSlice(false);
+    if (sliceLeft === 0) endSlice();
+    if (cpu.runState === SHUTDOWN) {
+      unmarkRunnable(current);
+      return EXIT_SHUTDOWN;
+    }
+  }
+  return EXIT_BUDGET;
+}
+
+/**
+ * Runs one vCPU for at most `limit` instructions.
+ *
+ * A delivered fault counts as an instruction, so that a guest that only faults makes progress too.
+ *
+ * @returns instructions used
+ */
+function runSlice(cpu: Vcpu, limit: u32): u32 {
+  enterTlb(cpu);
+  let used: u32 = 0;
+  while (used < limit) {
+    if (cpu.fault !== 0) {
+      deliverPendingFault(cpu);
+      used++;
+      advance(1);
+      if (cpu.runState !== RUNNABLE) break;
+      continue;
+    }
+    if (cpu.request !== 0) {
+      if (!processEvents(cpu)) break;
+      if (cpu.fault !== 0) continue;
+    }
+    const done = runInstructions(cpu, limit - used);
+    used += done;
+    if (cpu.runState !== RUNNABLE || stopRequested || yieldSlice) break;
+    // A timer was armed: it may end the slice earlier.
+    if (cpu.request & REQ_TIMER) {
+      cpu.request &= ~REQ_TIMER;
+      updateTimer(cpu.index);
+      break;
+    }
+  }
+  return used;
+}
+
+/** Runs up to `limit` instructions of `cpu`; one, where a trap or a shadow ends with the instruction. */
+function runInstructions(cpu: Vcpu, limit: u32): u32 {
+  const traps = (cpu.eflags & TF) !== 0;
+  const resumes = (cpu.eflags & RF) !== 0;
+  const breaks = cpu.dr7 & 0xff ? true : false;
+  const alone = traps || breaks || cpu.shadow !== 0;
+  if (breaks && hasInstructionBreakpoint(cpu)) {
+    checkInstructionBreakpoint(cpu, is64(cpu) ? cpu.rip : cpu.segment(CS).base + cpu.rip);
+    if (cpu.fault !== 0) return 0;
+  }
+  // RF covers one instruction; IRET may set it anew, and a fault pushes it set (cpu/interrupt.ts).
+  if (resumes) cpu.eflags &= ~RF;
+  cpu.shadow = 0;
+  const done = execute(cpu, alone ? 1 : limit);
+  cpu.retired += done;
+  totalRetired += done;
+  advance(done);
+  if (breaks) takeDataBreakpoints(cpu, done === 1);
+  if (traps && done === 1) raiseDebug(cpu, DR6_BS, true);
+  return done;
+}
+
+/**
+ * Runs one instruction of one vCPU, whatever the others do; pending events and faults first, its own fault last.
+ *
+ * @returns EXIT_BUDGET; EXIT_IDLE when the vCPU waits; EXIT_SHUTDOWN; EXIT_STOP
+ */
+export function step(vcpuIndex: u32): u32 {
+  const cpu = vcpu(vcpuIndex);
+  clearLastException();
+  if (sliceLeft !== 0) endSlice();
+  sliceLeft = 0;
+  fireTimers();
+  enterTlb(cpu);
+  if (cpu.fault !== 0) deliverPendingFault(cpu);
+  if (!processEvents(cpu)) return cpu.runState === SHUTDOWN ? EXIT_SHUTDOWN : EXIT_IDLE;
+  markRunnable(vcpuIndex);
+  beginSlice(1);
+  if (cpu.fault === 0) runInstructions(cpu, 1);
+  setYieldSlice(false);
+  if (cpu.fault !== 0) deliverPendingFault(cpu);
+  endSlice();
+  if (cpu.request & REQ_TIMER) {
+    cpu.request &= ~REQ_TIMER;
+    updateTimer(vcpuIndex);
+  }
+  if (cpu.runState === SHUTDOWN) return EXIT_SHUTDOWN;
+  if (!stopRequested) return EXIT_BUDGET;
+  stopRequested = false;
+  return EXIT_STOP;
+}

@@ -1,0 +1,71 @@
+/**
+ * The vCPU set: adding and removing CPUs.
+ *
+ * A slot that a removed CPU leaves is taken again by the same APIC ID; other IDs open new slots, so that creation order
+ * stays vcpuIndex order.
+ */
+import { ABSENT, ADD_BSP, ADD_X2APIC, ERROR_APIC_ID_RANGE, ERROR_APIC_ID_TAKEN, ERROR_CAPACITY, ERROR_NO_VCPU, RUNNABLE, UNINITIALIZED } from "../abi";
+import { APIC_BASE_EXTD } from "../x86/apicdef";
+import { writeApicBase } from "../apic/base";
+import { bindApicId, findApicId } from "../apic/ids";
+import { Lapic } from "../apic/lapic";
+import { lapicCreate, lapicRemove, lapicReset } from "../apic/reset";
+import { signature } from "../cpu/cpuid";
+import { openSlot, vcpuAt, vcpuCapacity, vcpuCount } from "../layout";
+import { Vcpu } from "../vcpu";
+import { markRunnable, unmarkRunnable } from "./runnable";
+import { powerUp } from "./reset";
+import { updateTimer } from "./timers";
+
+/** Not a usable x2APIC ID: the broadcast. */
+const BROADCAST_ID: u32 = 0xffffffff;
+
+/** The record of a vCPU. @param vcpuIndex - 0..vcpuCount-1 */
+export function vcpu(vcpuIndex: u32): Vcpu {
+  return changetype<Vcpu>(vcpuAt(vcpuIndex));
+}
+
+/**
+ * Adds a CPU in its power-up state, as KVM_CREATE_VCPU and the reset that userspace lets follow.
+ *
+ * @param apicId - x2APIC ID, any but FFFFFFFFH; @param flags - ADD_*
+ * @returns vcpuIndex, or ERROR_CAPACITY, ERROR_APIC_ID_TAKEN, ERROR_APIC_ID_RANGE; nothing changed then
+ */
+export function addVcpu(apicId: u32, flags: u32): i32 {
+  if (apicId === BROADCAST_ID) return ERROR_APIC_ID_RANGE;
+  let vcpuIndex = findApicId(apicId);
+  if (vcpuIndex >= 0 && vcpu(vcpuIndex).runState !== ABSENT) return ERROR_APIC_ID_TAKEN;
+  const isBsp = (flags & ADD_BSP) !== 0;
+  if (vcpuIndex < 0) {
+    if (vcpuCount >= vcpuCapacity) return ERROR_CAPACITY;
+    vcpuIndex = <i32>openSlot();
+    bindApicId(apicId, vcpuIndex);
+    const cpu = vcpu(vcpuIndex);
+    cpu.apicId = apicId;
+    cpu.index = vcpuIndex;
+    lapicCreate(cpu, isBsp);
+  }
+  const cpu = vcpu(vcpuIndex);
+  const lapic = Lapic.of(cpu);
+  powerUp(cpu, signature);
+  cpu.request = 0;
+  lapicReset(lapic, isBsp);
+  if (flags & ADD_X2APIC) writeApicBase(lapic, lapic.apicBase | APIC_BASE_EXTD, true);
+  updateTimer(vcpuIndex);
+  cpu.request = 0;
+  cpu.runState = isBsp ? RUNNABLE : UNINITIALIZED;
+  if (isBsp) markRunnable(vcpuIndex);
+  return vcpuIndex;
+}
+
+/** Removes a CPU at once, whatever it does. @returns 0 or ERROR_NO_VCPU */
+export function removeVcpu(vcpuIndex: u32): i32 {
+  if (vcpuIndex >= vcpuCount || vcpu(vcpuIndex).runState === ABSENT) return ERROR_NO_VCPU;
+  const cpu = vcpu(vcpuIndex);
+  lapicRemove(Lapic.of(cpu));
+  updateTimer(vcpuIndex);
+  cpu.runState = ABSENT;
+  cpu.request = 0;
+  unmarkRunnable(vcpuIndex);
+  return 0;
+}
