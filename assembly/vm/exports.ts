@@ -6,7 +6,7 @@
 import { initApic } from "../apic/exports";
 import { placeBlocks } from "../cpu/block";
 import { rflags, setRflags as storeRflags } from "../cpu/flags";
-import { updateMode } from "../cpu/mode";
+import { isProtected, isV86, updateMode } from "../cpu/mode";
 import { msrResult, readMsr as cpuReadMsr, writeMsr as cpuWriteMsr } from "../cpu/msr";
 import { setRandomState } from "../cpu/random";
 import { placeRam, placeVcpus, ramBase, ramBytes as ramSize, vcpuAt } from "../layout";
@@ -14,7 +14,8 @@ import { beforeStore, placeCodeMap } from "../mem/code-map";
 import { NO_GPA } from "../mem/paging";
 import { probe } from "../mem/access";
 import { flushTlb } from "../mem/tlb";
-import { REQ_EXTINT } from "../abi";
+import { REQ_EXTINT, SS } from "../abi";
+import { AR_DPL, AR_DPL_SHIFT } from "../x86/descriptor";
 import { clockNs } from "./clock";
 import { lastError, lastException as lastVector } from "./events";
 import { connect } from "./platform";
@@ -93,9 +94,11 @@ export function setRflags(vcpuIndex: u32, value: u32): void {
   storeRflags(vcpu(vcpuIndex), value, -1);
   updateMode(vcpu(vcpuIndex));
 }
-/** To be called after the host wrote segments, CPL, control registers or EFER in the record. */
+/** To be called after the host wrote segments, control registers or EFER in the record. CPL is the DPL of SS. */
 export function syncVcpu(vcpuIndex: u32): void {
   const cpu = vcpu(vcpuIndex);
+  if (isV86(cpu)) cpu.cpl = 3;
+  else cpu.cpl = isProtected(cpu) ? (cpu.segment(SS).ar & AR_DPL) >> AR_DPL_SHIFT : 0;
   flushTlb(cpu);
   updateMode(cpu);
 }
