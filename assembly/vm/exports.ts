@@ -3,7 +3,7 @@
  *
  * 64-bit values cross as doubles where 2^53 is enough, else as two halves or through the exchange area.
  */
-import { initApic } from "../apic/exports";
+import { initApic } from "../apic/apic";
 import { placeBlocks } from "../cpu/block";
 import { rflags, setRflags as storeRflags } from "../cpu/flags";
 import { isProtected, isV86, updateMode } from "../cpu/mode";

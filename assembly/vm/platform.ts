@@ -3,12 +3,11 @@
  *
  * Every write to the LAPIC may change what the CPU has to do on its next instruction boundary, so it ends the block.
  */
-import { readMmio, readX2apicMsr, writeMmio, writeX2apicMsr } from "../apic/access";
-import { writeApicBase } from "../apic/base";
 import { Lapic } from "../apic/lapic";
+import { readMmio, writeMmio } from "../apic/mmio";
+import { msrValue, readApicMsr, writeApicMsr } from "../apic/msr";
 import { readCr8, writeCr8 } from "../apic/priority";
 import { setWake as setLapicWake } from "../apic/requests";
-import { readTscDeadline, writeTscDeadline } from "../apic/timer";
 import { leaveBlock } from "../cpu/control";
 import { setMsrValue, setPlatform, setWake as setMonitorWake } from "../cpu/platform";
 import { setApicPage } from "../mem/hooks";
@@ -18,7 +17,6 @@ import { preciseNs } from "./clock";
 import { wake } from "./run";
 
 const MSR_APIC_BASE: u32 = 0x1b;
-const MSR_TSC_DEADLINE: u32 = 0x6e0;
 
 function pageRead(cpu: Vcpu, offset: u32, size: u32): u32 {
   return readMmio(Lapic.of(cpu), offset, size, preciseNs());
@@ -30,27 +28,17 @@ function pageWrite(cpu: Vcpu, offset: u32, size: u32, value: u32): void {
 }
 
 function msrRead(cpu: Vcpu, msr: u32): bool {
-  const lapic = Lapic.of(cpu);
-  if (msr === MSR_APIC_BASE) setMsrValue(lapic.apicBase);
-  else if (msr === MSR_TSC_DEADLINE) setMsrValue(readTscDeadline(lapic));
-  else return readX2apicMsr(lapic, msr, preciseNs());
+  if (!readApicMsr(Lapic.of(cpu), msr, preciseNs())) return false;
+  setMsrValue(msrValue);
   return true;
 }
 
 function msrWrite(cpu: Vcpu, msr: u32, value: u64): bool {
-  const lapic = Lapic.of(cpu);
+  if (!writeApicMsr(Lapic.of(cpu), msr, value, preciseNs())) return false;
   leaveBlock();
-  if (msr === MSR_APIC_BASE) {
-    if (!writeApicBase(lapic, value, false)) return false;
-    // The register page may have moved.
-    flushTlb(cpu);
-    return true;
-  }
-  if (msr === MSR_TSC_DEADLINE) {
-    writeTscDeadline(lapic, value, preciseNs());
-    return true;
-  }
-  return writeX2apicMsr(lapic, msr, value, preciseNs());
+  // The register page may have moved.
+  if (msr === MSR_APIC_BASE) flushTlb(cpu);
+  return true;
 }
 
 function cr8Read(cpu: Vcpu): u64 {

@@ -19,7 +19,7 @@ import {
 import { Lapic, NO_DEADLINE } from "../apic/lapic";
 import { timerExpired } from "../apic/timer";
 import { setYieldSlice, yieldSlice } from "../cpu/control";
-import { DR6_BS, raiseDebug } from "../cpu/debug";
+import { DR6_BS, raiseDebug } from "../cpu/debug-status";
 import { checkInstructionBreakpoint, hasInstructionBreakpoint, takeDataBreakpoints } from "../cpu/dr";
 import { is64 } from "../cpu/mode";
 import { execute } from "../cpu/run";

@@ -36,7 +36,7 @@ export function hashState(result: usize): void {
 function hashVcpu(cpu: Vcpu): void {
   const record = changetype<usize>(cpu);
   mix(rflags(cpu));
-  for (let offset: usize = 0; offset < VCPU_BYTES; offset += 8) {
+  for (let offset: usize = 0; offset < <usize>VCPU_BYTES; offset += 8) {
     if (isWorkerState(offset)) continue;
     mix(load<u64>(record + offset));
   }

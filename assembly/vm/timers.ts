@@ -84,7 +84,7 @@ function siftDown(start: u32): void {
   let place = start;
   const vcpuIndex = at(place);
   for (;;) {
-    let child = 2 * place + 1;
+    let child: u32 = 2 * place + 1;
     if (child >= count) break;
     if (child + 1 < count && isBefore(at(child + 1), at(child))) child++;
     if (!isBefore(at(child), vcpuIndex)) break;
