@@ -19,8 +19,8 @@ import {
 import { Lapic, NO_DEADLINE } from "../apic/lapic";
 import { timerExpired } from "../apic/timer";
 import { setYieldSlice, yieldSlice } from "../cpu/control";
-import { DR6_BS, raiseDebug } from "../cpu/debug-status";
-import { checkInstructionBreakpoint, hasInstructionBreakpoint, takeDataBreakpoints } from "../cpu/dr";
+import { raiseDebug } from "../cpu/debug-status";
+import { checkInstructionBreakpoint, DR6_BS, hasInstructionBreakpoint, takeDataBreakpoints } from "../cpu/dr";
 import { is64 } from "../cpu/mode";
 import { execute } from "../cpu/run";
 import { enterTlb } from "../mem/tlb";
