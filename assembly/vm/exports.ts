@@ -4,6 +4,8 @@
  * 64-bit values cross as doubles where 2^53 is enough, else as two halves or through the exchange area.
  */
 import { initApic } from "../apic/apic";
+import { setKnob as storeKnob } from "../apic/knobs";
+import { signalMsi } from "../apic/msi";
 import { placeBlocks } from "../cpu/block";
 import { rflags, setRflags as storeRflags } from "../cpu/flags";
 import { isProtected, isV86, updateMode } from "../cpu/mode";
@@ -145,4 +147,14 @@ export function setExtInt(vcpuIndex: u32, level: u32): void {
     cpu.request |= REQ_EXTINT;
     wake(vcpuIndex);
   } else cpu.request &= ~REQ_EXTINT;
+}
+
+/** Sets a knob of the interrupt policy. @returns 1, or 0 for an unknown knob or value */
+export function setKnob(knob: u32, value: u32): u32 {
+  return storeKnob(knob, value) ? 1 : 0;
+}
+
+/** A message without a sender, as KVM_SIGNAL_MSI. @returns how many LAPICs accepted, or a negative error */
+export function raiseMsi(addressLow: u32, addressHigh: u32, data: u32): i32 {
+  return signalMsi(addressLow, addressHigh, data, clockNs());
 }
