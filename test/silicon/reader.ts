@@ -21,6 +21,8 @@ export interface SiliconForm {
   profile: Profile;
   /** RFLAGS bits that the manual leaves undefined after this form. */
   undefined: number;
+  /** Bits of the x87 status word that the manual leaves undefined after this form. */
+  undefinedStatus: number;
   /** A repeated string instruction: one step may be one iteration. */
   repeats: boolean;
   count: number;

@@ -3,7 +3,7 @@ import { codeAddress, DATA, PAGE_BYTES, STACK, WINDOWS, CODE, type Mode } from "
 import { compareOutcome, type Outcome } from "./compare.js";
 import type { Patch, SiliconFile, SiliconForm, SiliconVector, Trap } from "./reader.js";
 import { windowPatterns } from "./seeded-state.js";
-import type { CpuState } from "./state.js";
+import { FX_FCW, FX_FSW, FX_FTW, FX_MXCSR, FX_ST, FX_XMM, type CpuState } from "./state.js";
 
 /** What runs the vectors: a CPU at CPL 3 in the world that environment.ts describes. */
 export interface SiliconTarget {
@@ -103,6 +103,26 @@ function compareMemory(target: SiliconTarget, images: WindowImage[]): string[] {
   return differences;
 }
 
+/** The operands in XMM and x87 registers are told by the differences; the control words are not. */
+function describeControl({ before, form }: SiliconVector): string[] {
+  if (form.profile === "integer") return [];
+  const fx = new DataView(before.fx.buffer, before.fx.byteOffset);
+  const hex = (value: number) => value.toString(16);
+  const registers = [0, 1, 2, 3, 4, 5, 6, 7].map((i) => {
+    const bytes = before.fx.slice(FX_ST + 16 * i, FX_ST + 16 * i + 10).reverse();
+    return `r${i}=${Buffer.from(bytes).toString("hex")}`;
+  });
+  const xmm = Array.from({ length: 16 }, (_, i) => {
+    const bytes = before.fx.slice(FX_XMM + 16 * i, FX_XMM + 16 * i + 16).reverse();
+    return `xmm${i}=${Buffer.from(bytes).toString("hex")}`;
+  });
+  return [
+    `    fcw=${hex(fx.getUint16(FX_FCW, true))} fsw=${hex(fx.getUint16(FX_FSW, true))} ` +
+      `ftw=${hex(before.fx[FX_FTW]!)} mxcsr=${hex(fx.getUint32(FX_MXCSR, true))}`,
+    `    ${(form.profile === "x87" || form.name.startsWith("mmx") ? registers : xmm).join(" ")}`,
+  ];
+}
+
 function describeVector(vector: SiliconVector): string {
   const { before, form } = vector;
   const names = "rax rcx rdx rbx rsp rbp rsi rdi r8 r9 r10 r11 r12 r13 r14 r15".split(" ");
@@ -115,6 +135,7 @@ function describeVector(vector: SiliconVector): string {
   return [
     `  ${form.mode}-bit ${form.name} #${vector.index}: ${Buffer.from(vector.bytes).toString("hex")}`,
     `    before: rip=${before.rip.toString(16)} flags=${before.rflags.toString(16)} ${registers.join(" ")}`,
+    ...describeControl(vector),
     ...memory,
   ].join("\n");
 }

@@ -7,7 +7,10 @@ export interface CpuState {
   rflags: number;
   /** Selectors of ES, CS, SS, DS, FS, GS. */
   segments: Uint16Array;
-  /** FXSAVE image; of its first 32 bytes only FCW, FSW, FTW and MXCSR mean something. */
+  /**
+   * FXSAVE image, but with the x87 registers in physical order: R0 first, where FXSAVE has ST0 first.
+   * Of its first 32 bytes only FCW, FSW, FTW (one bit a register, 1 = valid) and MXCSR mean something.
+   */
   fx: Uint8Array;
 }
 

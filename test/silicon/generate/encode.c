@@ -52,7 +52,7 @@ static struct encoding parse(const struct form *f) {
       e.immediateBytes[e.immediates++] = bytes;
     } else {
       uint8_t byte = (uint8_t)strtoul(token, NULL, 16);
-      bool mandatory = !sawOpcode && strchr("\x66\x67\xf0\xf2\xf3\x26\x2e\x36\x3e\x64\x65", byte) && following;
+      bool mandatory = !sawOpcode && byte && strchr("\x66\x67\xf0\xf2\xf3\x26\x2e\x36\x3e\x64\x65", byte) && following;
       if (mandatory) e.prefix[e.prefixes++] = byte;
       else {
         e.opcode[e.opcodes++] = byte;
@@ -210,7 +210,7 @@ static bool canonical(uint64_t linear) { return (uint64_t)((int64_t)(linear << 1
 /* True where a stray access does no harm: nothing of the generator is mapped there, and the kernel hides nothing. */
 static bool harmless(const struct vector *v, uint64_t linear) {
   if (v->form->mode == 64 && !canonical(linear)) return canonical(linear + 4096) == canonical(linear);
-  return linear + 4096 < 0x03000000 && linear >= 0x10000;
+  return linear < 0x02fff000 && linear >= 0x10000;
 }
 
 static bool pickMemory(struct vector *v, struct address *a, uint32_t busy) {
@@ -298,7 +298,7 @@ void encode(struct vector *v) {
       a = (struct address){.segment = -1, .base = -1, .index = -1};
       if (pickMemory(v, &a, busy)) {
         bool uses = (a.base >= 0 && busy >> a.base & 1) || (a.index >= 0 && busy >> a.index & 1);
-        if (!(uses && f->options & OPT_NO_REG_ADDRESS) || f->options & OPT_ADDRESS_ONLY) break;
+        if (!uses || f->options & OPT_ADDRESS_ONLY) break;
       }
       v->before = saved;
       if (tries > 64) {

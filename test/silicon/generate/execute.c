@@ -60,6 +60,13 @@ static void prctl(int what, unsigned long base) {
   __asm__ volatile("syscall" : "=a"(result) : "0"(SYS_arch_prctl), "D"(what), "S"(base) : "rcx", "r11", "memory");
 }
 
+/* FXSAVE keeps ST0 first; a `struct state` keeps R0 first. */
+static void turnStack(uint8_t *to, const uint8_t *from, int by) {
+  for (int i = 0; i < 8; i++) memcpy(to + 32 + 16 * ((i + by) & 7), from + 32 + 16 * i, 16);
+}
+
+static int topOf(const uint8_t *fx) { return fx[3] >> 3 & 7; }
+
 static void enter(ucontext_t *context, struct vector *v) {
   greg_t *g = context->uc_mcontext.gregs;
   uint8_t *fx = (uint8_t *)context->uc_mcontext.fpregs;
@@ -71,6 +78,7 @@ static void enter(ucontext_t *context, struct vector *v) {
   g[REG_EFL] = s->flags | TF;
   g[REG_CSGSFS] = (greg_t)pack(s);
   memcpy(fx, s->fx, 416);
+  turnStack(fx, s->fx, -topOf(s->fx));
   uint64_t *saved = (uint64_t *)(fx + 512); /* XSTATE_BV: x87 and SSE state are not at their reset values */
   *saved |= 3;
   context->uc_flags |= 6; /* UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS */
@@ -85,6 +93,7 @@ static void leave(ucontext_t *context, struct vector *v) {
   s->rip = (uint64_t)g[REG_RIP];
   s->flags = (uint32_t)g[REG_EFL] & ~(uint32_t)(TF | RF);
   memcpy(s->fx, fx, 416);
+  turnStack(s->fx, fx, topOf(fx));
   memcpy(s->selector, v->before.selector, sizeof s->selector);
   s->selector[CS] = (uint16_t)g[REG_CSGSFS];
   s->selector[SS] = (uint16_t)((uint64_t)g[REG_CSGSFS] >> 48);

@@ -215,7 +215,7 @@ static void multiplySize(int mode, int size) {
     struct rm_forms f = addRm(mode, name(NAMES[i], size), code("", 0xf6, size, rest), size, 0,
                               i < 2 ? SF | ZF | AF | PF : ALL_FLAGS, false);
     f.reg->count = f.mem->count = i < 2 ? 60 : 100;
-    f.mem->implicit = BIT(RAX) | BIT(RDX);
+    if (i >= 2) f.mem->implicit = BIT(RAX) | BIT(RDX);
     if (i >= 2) f.reg->prepare = f.mem->prepare = divide;
     if (i >= 2) f.mem->options &= ~(uint32_t)OPT_ANY_TARGET;
   }

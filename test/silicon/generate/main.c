@@ -26,6 +26,9 @@ static const struct {
     {"system64", system64},
     {"system32", system32},
     {"system16", system16},
+    {"sse64", sseForms},
+    {"mmx64", mmxForms},
+    {"x87", x87Forms},
 };
 
 int main(int argc, char **argv) {

@@ -33,7 +33,7 @@ struct state {
   uint64_t rip; /* offset in CS */
   uint32_t flags;
   uint16_t selector[SEGMENTS];
-  uint8_t fx[512]; /* FXSAVE image */
+  uint8_t fx[512]; /* FXSAVE image, but x87 registers in physical order: R0 first, not ST0 */
 };
 
 struct trap {
@@ -58,6 +58,7 @@ struct form {
   enum operand rm;
   bool lock;
   uint16_t undefined; /* flags that the manual leaves undefined */
+  uint16_t undefinedStatus; /* and bits of the x87 status word */
   uint32_t options; /* OPT_* */
   uint16_t implicit; /* GPRs that are operands by name: never used for addressing */
   int access; /* bytes at the memory operand */

@@ -67,8 +67,8 @@ static size_t countAt;
 void beginForm(const struct form *f) {
   static const char *PROFILES[] = {"integer", "float32", "float64", "packed", "x87"};
   char line[512];
-  snprintf(line, sizeof line, "%s\n{\"name\":\"%s\",\"mode\":%d,\"profile\":\"%s\",\"undefined\":%u,\"repeats\":%s%s%s%s,\"count\":",
-           formsInFile++ ? "," : "", f->name, f->mode, PROFILES[f->profile], f->undefined,
+  snprintf(line, sizeof line, "%s\n{\"name\":\"%s\",\"mode\":%d,\"profile\":\"%s\",\"undefined\":%u,\"undefinedStatus\":%u,\"repeats\":%s%s%s%s,\"count\":",
+           formsInFile++ ? "," : "", f->name, f->mode, PROFILES[f->profile], f->undefined, f->undefinedStatus,
            f->options & OPT_REP ? "true" : "false", f->tolerance ? ",\"tolerance\":\"" : "",
            f->tolerance ? f->tolerance : "", f->tolerance ? "\"" : "");
   text(line);
@@ -101,9 +101,7 @@ static void putFx(const uint8_t *from, const uint8_t *to) {
     const uint8_t *a = from + 160 + 16 * i, *b = to + 160 + 16 * i;
     if (memcmp(a + 8, b + 8, 8)) put8(ITEM_XMM + i), put(b, 16);
     else if (memcmp(a + 4, b + 4, 4)) put8(ITEM_XMM_LOW8 + i), put(b, 8);
-    else if (memcmp(a, b, 4)) {
-      if (i < 16) put8(ITEM_XMM_LOW4 + i), put(b, 4);
-    }
+    else if (memcmp(a, b, 4)) put8(ITEM_XMM_LOW4 + i), put(b, 4);
   }
 }
 
