@@ -1,0 +1,107 @@
+/**
+ * Handlers of the fast system calls: 0F05 syscall, 0F07 sysret, 0F34 sysenter, 0F35 sysexit.
+ *
+ * Intel's rules: SYSCALL and SYSRET exist in 64-bit mode only. Their segments are flat and not read from the tables.
+ * Source: SDM 2 "SYSCALL", "SYSRET", "SYSENTER", "SYSEXIT".
+ */
+import { CS, SS } from "../abi";
+import { raise, raiseWithError } from "../fault";
+import { isCanonical } from "../mem/paging";
+import { Vcpu } from "../vcpu";
+import { CR0_PE, EFER_SCE } from "../x86/cr";
+import {
+  AR_ACCESSED,
+  AR_CODE,
+  AR_DB,
+  AR_DPL,
+  AR_L,
+  AR_READABLE,
+  AR_WRITABLE,
+} from "../x86/descriptor";
+import { AC_FLAG, ARITHMETIC, DF_FLAG, ID, IF, IOPL, NT, RF, TF, VM } from "../x86/eflags";
+import { GP, UD } from "../x86/exception";
+import { jumpTo } from "./control";
+import { rflags, setRflags } from "./flags";
+import { is64, isLong, updateMode } from "./mode";
+import { nextRip, Op } from "./op";
+import { commitFlat } from "./segment";
+
+const CODE: u32 = AR_CODE | AR_READABLE | AR_ACCESSED;
+const DATA: u32 = AR_WRITABLE | AR_ACCESSED | AR_DB;
+/** Flags that SYSCALL may clear and SYSRET loads. */
+const FLAGS: u32 = ARITHMETIC | TF | IF | DF_FLAG | IOPL | NT | AC_FLAG | ID;
+
+/** Loads CS and SS (the selector after it) for ring 0 or 3. @param size - AR_L or AR_DB */
+function enter(cpu: Vcpu, selector: u32, stack: u32, cpl: u32, size: u32): void {
+  const dpl = cpl === 3 ? AR_DPL : 0;
+  commitFlat(cpu, CS, (selector & 0xfffc) | cpl, CODE | size | dpl);
+  commitFlat(cpu, SS, (stack & 0xfffc) | cpl, DATA | dpl);
+  cpu.cpl = cpl;
+}
+
+/** SYSCALL. #UD outside 64-bit mode or without EFER.SCE. */
+export function syscall(cpu: Vcpu, op: Op): void {
+  if (!is64(cpu) || !(cpu.efer & EFER_SCE)) {
+    raise(cpu, UD);
+    return;
+  }
+  const selector = <u32>(cpu.star >> 32) & 0xfffc;
+  cpu.rcx = nextRip(cpu, op);
+  cpu.r11 = rflags(cpu);
+  setRflags(cpu, 0, <u32>cpu.sfmask & (FLAGS | RF));
+  enter(cpu, selector, selector + 8, 0, AR_L);
+  updateMode(cpu);
+  jumpTo(cpu, op, cpu.lstar);
+}
+
+/** SYSRET: to 64-bit code with REX.W, to compatibility mode without. #UD as SYSCALL; #GP(0) outside ring 0. */
+export function sysret(cpu: Vcpu, op: Op): void {
+  if (!is64(cpu) || !(cpu.efer & EFER_SCE)) {
+    raise(cpu, UD);
+    return;
+  }
+  const wide = op.size === 8;
+  // The canonical check comes before the change to ring 3, as Intel's CPUs do it.
+  if (cpu.cpl !== 0 || (wide && !isCanonical(cpu.rcx))) {
+    raiseWithError(cpu, GP, 0);
+    return;
+  }
+  const selector = <u32>(cpu.star >> 48);
+  const rip = wide ? cpu.rcx : cpu.rcx & 0xffffffff;
+  setRflags(cpu, <u32>cpu.r11, FLAGS | RF);
+  cpu.eflags &= ~RF;
+  enter(cpu, wide ? selector + 16 : selector, selector + 8, 3, wide ? AR_L : AR_DB);
+  updateMode(cpu);
+  jumpTo(cpu, op, rip);
+}
+
+/** SYSENTER. #GP(0) in real-address mode and while IA32_SYSENTER_CS is null. */
+export function sysenter(cpu: Vcpu, op: Op): void {
+  const selector = <u32>cpu.sysenterCs & 0xfffc;
+  if (!(cpu.cr0 & CR0_PE) || selector === 0) {
+    raiseWithError(cpu, GP, 0);
+    return;
+  }
+  const long = isLong(cpu);
+  setRflags(cpu, 0, VM | IF | RF);
+  cpu.rsp = long ? cpu.sysenterEsp : cpu.sysenterEsp & 0xffffffff;
+  enter(cpu, selector, selector + 8, 0, long ? AR_L : AR_DB);
+  updateMode(cpu);
+  jumpTo(cpu, op, long ? cpu.sysenterEip : cpu.sysenterEip & 0xffffffff);
+}
+
+/** SYSEXIT: RIP from RDX, RSP from RCX. #GP(0) outside ring 0, in real-address mode, while IA32_SYSENTER_CS is null. */
+export function sysexit(cpu: Vcpu, op: Op): void {
+  const selector = <u32>cpu.sysenterCs & 0xfffc;
+  const wide = op.size === 8;
+  const isBad = wide && (!isCanonical(cpu.rcx) || !isCanonical(cpu.rdx));
+  if (!(cpu.cr0 & CR0_PE) || selector === 0 || cpu.cpl !== 0 || isBad) {
+    raiseWithError(cpu, GP, 0);
+    return;
+  }
+  cpu.rsp = wide ? cpu.rcx : cpu.rcx & 0xffffffff;
+  if (wide) enter(cpu, selector + 32, selector + 40, 3, AR_L);
+  else enter(cpu, selector + 16, selector + 24, 3, AR_DB);
+  updateMode(cpu);
+  jumpTo(cpu, op, wide ? cpu.rdx : cpu.rdx & 0xffffffff);
+}
