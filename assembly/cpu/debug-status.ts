@@ -3,7 +3,7 @@
  *
  * Source: SDM 3B "Debug Status Register (DR6)"; KVM `kvm_deliver_exception_payload`.
  */
-import { FAULT_TRAP, raise } from "../fault";
+import { FAULT_PENDING, FAULT_TRAP, raise } from "../fault";
 import { Vcpu } from "../vcpu";
 import { DB } from "../x86/exception";
 import { DR6_RESET } from "./dr";
@@ -11,14 +11,15 @@ import { DR6_RESET } from "./dr";
 const DR6_CONDITIONS: u64 = 15; // B3..B0
 
 /**
- * Raises #DB, unless another fault is pending, and records why in DR6. A #DB that is pending takes the bits in.
+ * Raises #DB, unless another fault is pending, and records why in DR6. A #DB trap that is pending takes the bits in (INT1 is
+ * not one: it carries its length).
  *
  * @param bits - B0..B3, BD, BS, BT; B0..B3 of earlier exceptions are cleared, the others stay
  * @param isTrap - true after an instruction, false before it (instruction breakpoints, general detect)
  */
 export function raiseDebug(cpu: Vcpu, bits: u64, isTrap: bool): void {
   if (cpu.fault !== 0) {
-    if ((cpu.fault & 0xff) === DB) cpu.dr6 |= bits;
+    if (cpu.fault === (FAULT_PENDING | FAULT_TRAP | DB)) cpu.dr6 |= bits;
     return;
   }
   cpu.dr6 = (cpu.dr6 & ~DR6_CONDITIONS) | DR6_RESET | bits;

@@ -8,11 +8,13 @@ import { bitImmediate } from "./bits";
 import { callIndirect, jumpIndirect } from "./branch";
 import { lmsw, smsw } from "./cr";
 import { cmpxchgPair } from "./exchange";
+import { callFar, jumpFar } from "./far-jump";
 import { offers } from "./features";
 import { monitor, mwait } from "./monitor";
 import { div, idiv, imul, mul } from "./muldiv";
 import { Op, OP_66, OP_REP, OP_REPNE, OP_REX_W } from "./op";
 import { rdrand, rdseed } from "./random";
+import { lldt, ltr, storeSystemSegment, verify } from "./segment-ops";
 import { pushRm } from "./stack";
 import {
   clac,
@@ -62,8 +64,22 @@ export function group5(cpu: Vcpu, op: Op): void {
     case 0: return inc(cpu, op, op.size);
     case 1: return dec(cpu, op, op.size);
     case 2: return callIndirect(cpu, op);
+    case 3: return callFar(cpu, op);
     case 4: return jumpIndirect(cpu, op);
+    case 5: return jumpFar(cpu, op);
     case 6: return pushRm(cpu, op);
+    default: return raise(cpu, UD);
+  }
+}
+
+/** Group 6: 0F 00. */
+export function group6(cpu: Vcpu, op: Op): void {
+  // prettier-ignore
+  switch (op.extension) {
+    case 0: case 1: return storeSystemSegment(cpu, op);
+    case 2: return lldt(cpu, op);
+    case 3: return ltr(cpu, op);
+    case 4: case 5: return verify(cpu, op);
     default: return raise(cpu, UD);
   }
 }

@@ -9,9 +9,7 @@ import { FAULT_HAS_ERROR, FAULT_LENGTH_SHIFT, FAULT_SOFTWARE } from "../fault";
 import { NMI_BLOCKED, Vcpu } from "../vcpu";
 import { DB, DE, DF, ERROR_EXT, GP, NP, PF, SS_FAULT, TS } from "../x86/exception";
 import { RF } from "../x86/eflags";
-import { raiseDebug } from "./debug-status";
 import { setEventExt } from "./descriptor-table";
-import { DR6_BS } from "./dr";
 import { rflags } from "./flags";
 import { deliverThroughIdt } from "./gate";
 import { deliverThroughIvt } from "./ivt";
@@ -103,10 +101,4 @@ function deliver(
   else deliverThroughIdt(cpu, vector, hasError, error, image, savedRip);
   setEventExt(0);
   if (cpu.fault === 0) cpu.shadow = 0;
-}
-
-/** Delivers the #DB of an instruction that began with TF = 1. Runs outside blocks, RIP at the next instruction. */
-export function singleStepTrap(cpu: Vcpu): void {
-  raiseDebug(cpu, DR6_BS, true);
-  deliverFault(cpu);
 }

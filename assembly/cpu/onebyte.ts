@@ -33,7 +33,9 @@ import {
   returnNear,
 } from "./branch";
 import { xchg, xchgAccumulator } from "./exchange";
+import { callFar, jumpFar, retFar } from "./far-jump";
 import { carryFlag, setCarry } from "./flags";
+import { cli, popFlags, pushFlags, sti } from "./flags-ops";
 import {
   extendAccumulator,
   extendIntoRdx,
@@ -53,9 +55,19 @@ import {
 } from "./move";
 import { group3, group4, group5 } from "./groups";
 import { in16or32, in8, ins16or32, ins8, out16or32, out8, outs16or32, outs8 } from "./io";
+import { int1, int3, intImmediate, into } from "./interrupt-ops";
+import { iret } from "./iret";
 import { imulImmediate } from "./muldiv";
 import { Op, OP_64, OP_REP } from "./op";
 import { RAX } from "./registers";
+import {
+  arpl,
+  loadFarPointer,
+  movFromSegment,
+  movToSegment,
+  popSegment,
+  pushSegment,
+} from "./segment-ops";
 import { shiftByCl, shiftByImmediate, shiftByOne } from "./shift";
 import {
   enter,
@@ -76,12 +88,19 @@ export function executeOneByte(cpu: Vcpu, op: Op): void {
   switch (op.opcode & 0xff) {
     // 00 .. 07
     case 0x00: case 0x01: case 0x02: case 0x03: case 0x04: case 0x05: return arithmetic(cpu, op);
+    case 0x06: return pushSegment(cpu, op);
+    case 0x07: return popSegment(cpu, op);
     // 08 .. 0F
     case 0x08: case 0x09: case 0x0a: case 0x0b: case 0x0c: case 0x0d: return arithmetic(cpu, op);
+    case 0x0e: return pushSegment(cpu, op);
     // 10 .. 17
     case 0x10: case 0x11: case 0x12: case 0x13: case 0x14: case 0x15: return arithmetic(cpu, op);
+    case 0x16: return pushSegment(cpu, op);
+    case 0x17: return popSegment(cpu, op);
     // 18 .. 1F
     case 0x18: case 0x19: case 0x1a: case 0x1b: case 0x1c: case 0x1d: return arithmetic(cpu, op);
+    case 0x1e: return pushSegment(cpu, op);
+    case 0x1f: return popSegment(cpu, op);
     // 20 .. 27
     case 0x20: case 0x21: case 0x22: case 0x23: case 0x24: case 0x25: return arithmetic(cpu, op);
     case 0x27: return decimalAdjustAdd(cpu, op);
@@ -110,7 +129,7 @@ export function executeOneByte(cpu: Vcpu, op: Op): void {
     case 0x60: return pushAll(cpu, op);
     case 0x61: return popAll(cpu, op);
     case 0x62: return bound(cpu, op);
-    case 0x63: return op.flags & OP_64 ? moveSignExtendedDoubleword(cpu, op) : raise(cpu, UD);
+    case 0x63: return op.flags & OP_64 ? moveSignExtendedDoubleword(cpu, op) : arpl(cpu, op);
     // 68 .. 6F
     case 0x68: return pushImmediate(cpu, op);
     case 0x69: return imulImmediate(cpu, op);
@@ -133,7 +152,9 @@ export function executeOneByte(cpu: Vcpu, op: Op): void {
     // 88 .. 8F
     case 0x88: case 0x89: return moveToRm(cpu, op);
     case 0x8a: case 0x8b: return moveToReg(cpu, op);
+    case 0x8c: return movFromSegment(cpu, op);
     case 0x8d: return loadEffectiveAddress(cpu, op);
+    case 0x8e: return movToSegment(cpu, op);
     case 0x8f: return popRm(cpu, op);
     // 90 .. 97
     case 0x90: case 0x91: case 0x92: case 0x93: case 0x94: case 0x95: case 0x96: case 0x97:
@@ -141,6 +162,9 @@ export function executeOneByte(cpu: Vcpu, op: Op): void {
     // 98 .. 9F
     case 0x98: return extendAccumulator(cpu, op);
     case 0x99: return extendIntoRdx(cpu, op);
+    case 0x9a: return callFar(cpu, op);
+    case 0x9c: return pushFlags(cpu, op);
+    case 0x9d: return popFlags(cpu, op);
     case 0x9e: return storeFlags(cpu, op);
     case 0x9f: return loadFlags(cpu, op);
     // A0 .. A7
@@ -162,10 +186,16 @@ export function executeOneByte(cpu: Vcpu, op: Op): void {
     // C0 .. C7
     case 0xc0: case 0xc1: return shiftByImmediate(cpu, op);
     case 0xc2: case 0xc3: return returnNear(cpu, op);
+    case 0xc4: case 0xc5: return loadFarPointer(cpu, op);
     case 0xc6: case 0xc7: return moveImmediate(cpu, op);
     // C8 .. CF
     case 0xc8: return enter(cpu, op);
     case 0xc9: return leave(cpu, op);
+    case 0xca: case 0xcb: return retFar(cpu, op);
+    case 0xcc: return int3(cpu, op);
+    case 0xcd: return intImmediate(cpu, op);
+    case 0xce: return into(cpu, op);
+    case 0xcf: return iret(cpu, op);
     // D0 .. D7
     case 0xd0: case 0xd1: return shiftByOne(cpu, op);
     case 0xd2: case 0xd3: return shiftByCl(cpu, op);
@@ -183,18 +213,22 @@ export function executeOneByte(cpu: Vcpu, op: Op): void {
     // E8 .. EF
     case 0xe8: return callRelative(cpu, op);
     case 0xe9: return jumpRelative(cpu, op);
+    case 0xea: return jumpFar(cpu, op);
     case 0xeb: return jumpRelative(cpu, op);
     case 0xec: return in8(cpu, op);
     case 0xed: return in16or32(cpu, op);
     case 0xee: return out8(cpu, op);
     case 0xef: return out16or32(cpu, op);
     // F0 .. F7
+    case 0xf1: return int1(cpu, op);
     case 0xf4: return hlt(cpu, op);
     case 0xf5: return setCarry(cpu, !carryFlag(cpu));
     case 0xf6: case 0xf7: return group3(cpu, op);
     // F8 .. FF
     case 0xf8: return setCarry(cpu, false);
     case 0xf9: return setCarry(cpu, true);
+    case 0xfa: return cli(cpu, op);
+    case 0xfb: return sti(cpu, op);
     case 0xfc: return setDirection(cpu, false);
     case 0xfd: return setDirection(cpu, true);
     case 0xfe: return group4(cpu, op);

@@ -9,8 +9,9 @@ import { cpuidInstruction } from "./cpuid";
 import { clts, movFromCr, movToCr } from "./cr";
 import { movFromDr, movToDr } from "./dr";
 import { byteSwap, cmpxchg, xadd } from "./exchange";
+import { syscall, sysenter, sysexit, sysret } from "./fast-call";
 import { offers } from "./features";
-import { group15, group7, group8, group9 } from "./groups";
+import { group15, group6, group7, group8, group9 } from "./groups";
 import {
   conditionalMove,
   moveNonTemporal,
@@ -21,6 +22,7 @@ import {
 import { rdmsr, wrmsr } from "./msr";
 import { imulRegister } from "./muldiv";
 import { Op, OP_66, OP_REP, OP_REPNE } from "./op";
+import { lar, loadFarPointer, lsl, popSegment, pushSegment } from "./segment-ops";
 import { doubleShift } from "./shift";
 import { rdpmc, rdtsc, ud, wbinvd } from "./system";
 
@@ -29,8 +31,13 @@ export function executeTwoByte(cpu: Vcpu, op: Op): void {
   // prettier-ignore
   switch (op.opcode & 0xff) {
     // 00 .. 07
+    case 0x00: return group6(cpu, op);
     case 0x01: return group7(cpu, op);
+    case 0x02: return lar(cpu, op);
+    case 0x03: return lsl(cpu, op);
+    case 0x05: return syscall(cpu, op);
     case 0x06: return clts(cpu, op);
+    case 0x07: return sysret(cpu, op);
     // 08 .. 0F
     case 0x08: case 0x09: return wbinvd(cpu, op);
     case 0x0b: return ud(cpu, op);
@@ -48,6 +55,8 @@ export function executeTwoByte(cpu: Vcpu, op: Op): void {
     case 0x31: return rdtsc(cpu, op);
     case 0x32: return rdmsr(cpu, op);
     case 0x33: return rdpmc(cpu, op);
+    case 0x34: return sysenter(cpu, op);
+    case 0x35: return sysexit(cpu, op);
     // 40 .. 47
     case 0x40: case 0x41: case 0x42: case 0x43: case 0x44: case 0x45: case 0x46: case 0x47:
       return conditionalMove(cpu, op);
@@ -67,17 +76,23 @@ export function executeTwoByte(cpu: Vcpu, op: Op): void {
     case 0x98: case 0x99: case 0x9a: case 0x9b: case 0x9c: case 0x9d: case 0x9e: case 0x9f:
       return setOnCondition(cpu, op);
     // A0 .. A7
+    case 0xa0: return pushSegment(cpu, op);
+    case 0xa1: return popSegment(cpu, op);
     case 0xa2: return cpuidInstruction(cpu, op);
     case 0xa3: return bitRegister(cpu, op);
     case 0xa4: case 0xa5: return doubleShift(cpu, op);
     // A8 .. AF
+    case 0xa8: return pushSegment(cpu, op);
+    case 0xa9: return popSegment(cpu, op);
     case 0xab: return bitRegister(cpu, op);
     case 0xac: case 0xad: return doubleShift(cpu, op);
     case 0xae: return group15(cpu, op);
     case 0xaf: return imulRegister(cpu, op);
     // B0 .. B7
     case 0xb0: case 0xb1: return cmpxchg(cpu, op);
+    case 0xb2: return loadFarPointer(cpu, op);
     case 0xb3: return bitRegister(cpu, op);
+    case 0xb4: case 0xb5: return loadFarPointer(cpu, op);
     case 0xb6: case 0xb7: return moveZeroExtended(cpu, op);
     // B8 .. BF
     case 0xb8: return op.flags & OP_REP && offers(FEATURE_POPCNT) ? populationCount(cpu, op) : raise(cpu, UD);

@@ -24,7 +24,7 @@ import { checkInstructionBreakpoint, DR6_BS, hasInstructionBreakpoint, takeDataB
 import { is64 } from "../cpu/mode";
 import { execute } from "../cpu/run";
 import { enterTlb } from "../mem/tlb";
-import { Vcpu } from "../vcpu";
+import { SHADOW_MOV_SS, Vcpu } from "../vcpu";
 import { RF, TF } from "../x86/eflags";
 import { advance, beginSlice, clockNs, endSlice, instructionsUntil, jumpTo } from "./clock";
 import { clearLastException, deliverPendingFault, processEvents } from "./events";
@@ -189,7 +189,8 @@ function runInstructions(cpu: Vcpu, limit: u32): u32 {
   totalRetired += done;
   advance(done);
   if (breaks) takeDataBreakpoints(cpu, done === 1);
-  if (traps && done === 1) raiseDebug(cpu, DR6_BS, true);
+  // MOV SS holds debug traps back, not only interrupts: SDM 3A "Masking Exceptions and Interrupts When Switching Stacks".
+  if (traps && done === 1 && !(cpu.shadow & SHADOW_MOV_SS)) raiseDebug(cpu, DR6_BS, true);
   return done;
 }
 
