@@ -693,6 +693,8 @@ export function execute(cpu: Vcpu, limit: u32): u32 {
         case 179: Fast.jumpM(cpu, op); break;
         case 180: Fast.callR(cpu, op); break;
         case 181: Fast.callM(cpu, op); break;
+        // Two calls, so that the optimizer does not inline it here: this function has to stay small for its registers.
+        case 0: outOfLine(cpu, op); break;
         default: outOfLine(cpu, op); break;
       }
       at += OP_BYTES;
