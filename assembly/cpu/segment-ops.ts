@@ -50,16 +50,7 @@ import {
 import { setZero } from "./flags";
 import { is64, isLong, isProtected } from "./mode";
 import { ADDRESS_NONE, Op } from "./op";
-import {
-  peek,
-  poke,
-  readReg,
-  readRm,
-  readRmForWrite,
-  setStackPointer,
-  writeReg,
-  writeRm,
-} from "./operand";
+import { peek, poke, readReg, readRm, setStackPointer, writeReg, writeRm } from "./operand";
 import { commitNull, commitSegment, dplOf, loadSegment, segmentChanged } from "./segment";
 
 /** Stores a selector: 16 bits to memory, zero-extended to the operand size in a register. */
@@ -100,10 +91,12 @@ function opcodeSegment(op: Op): u32 {
   return (op.opcode >> 3) & 7;
 }
 
-/** PUSH Sreg. With 32- and 64-bit operands the selector is written and the bytes above it stay (SDM 2 "PUSH"). */
+/** PUSH Sreg. With 32-bit operands the two bytes above the selector stay, as on recent CPUs (SDM 2 "PUSH"). */
 export function pushSegment(cpu: Vcpu, op: Op): void {
-  const size: u64 = op.size;
-  poke<u16>(cpu, -size, cpu.segment(opcodeSegment(op)).selector);
+  const selector = cpu.segment(opcodeSegment(op)).selector;
+  const size = op.size;
+  if (size === 8) poke<u64>(cpu, -8, selector);
+  else poke<u16>(cpu, -(<u64>size), selector);
   if (cpu.fault === 0) setStackPointer(cpu, cpu.rsp - size);
 }
 
@@ -277,7 +270,10 @@ function isAccepted(cpu: Vcpu, ar: u32, types: u32): bool {
   return ar !== 0 && (ar & AR_S || (types >> (ar & AR_TYPE)) & 1) ? true : false;
 }
 
-/** LAR r, r/m16: access rights of a descriptor. Bits 19:16 of the result, undefined in the manual, are 0. */
+/**
+ * LAR r, r/m16: access rights of a descriptor. Bits 19:16 of the result, undefined in the manual, are those of the
+ * limit, as on silicon.
+ */
 export function lar(cpu: Vcpu, op: Op): void {
   if (!needProtected(cpu)) return;
   const selector = readRm<u16>(cpu, op);
@@ -286,7 +282,7 @@ export function lar(cpu: Vcpu, op: Op): void {
   if (cpu.fault !== 0) return;
   const ok = isAccepted(cpu, ar, isLong(cpu) ? LAR_LONG : LAR_LEGACY);
   if (ok) {
-    const rights = <u32>(examined >> 32) & 0x00f0ff00;
+    const rights = <u32>(examined >> 32) & 0x00ffff00;
     if (op.size === 2) writeReg<u16>(cpu, op, <u16>rights);
     else writeReg<u32>(cpu, op, rights);
   }
@@ -322,10 +318,10 @@ export function verify(cpu: Vcpu, op: Op): void {
   setZero(cpu, ok);
 }
 
-/** ARPL r/m16, r16: raises the RPL of a selector to that of another. */
+/** ARPL r/m16, r16: raises the RPL of a selector to that of another. Memory is only written when the RPL changes. */
 export function arpl(cpu: Vcpu, op: Op): void {
   if (!needProtected(cpu)) return;
-  const selector = readRmForWrite<u16>(cpu, op);
+  const selector = readRm<u16>(cpu, op);
   if (cpu.fault !== 0) return;
   const rpl = readReg<u16>(cpu, op) & 3;
   const isLower = (selector & 3) < rpl;

@@ -199,7 +199,11 @@ export function commitCode(cpu: Vcpu, selector: u32, raw: u64, cpl: u32): void {
   cpu.cpl = cpl;
 }
 
-/** After a return to an outer level: data segments that the new CPL may not use become null. SDM 2 "RET". */
+/**
+ * After a return to an outer level: data segments that the new CPL may not use become null. SDM 2 "RET".
+ *
+ * Null selectors 1..3 become 0 as well: the manual is silent, but silicon does so.
+ */
 export function dropInnerSegments(cpu: Vcpu): void {
   dropInner(cpu, ES);
   dropInner(cpu, DS);
@@ -210,7 +214,7 @@ export function dropInnerSegments(cpu: Vcpu): void {
 function dropInner(cpu: Vcpu, n: u32): void {
   const segment = cpu.segment(n);
   const isConforming = (segment.ar & (AR_CODE | AR_CONFORMING)) === (AR_CODE | AR_CONFORMING);
-  if (segment.ar & AR_UNUSABLE || isConforming || dplOf(segment.ar) >= cpu.cpl) return;
+  if (!(segment.ar & AR_UNUSABLE) && (isConforming || dplOf(segment.ar) >= cpu.cpl)) return;
   segment.selector = 0;
   segment.ar = AR_UNUSABLE;
 }

@@ -224,7 +224,11 @@ export class MachineTarget implements SiliconTarget {
     const { vcpu, frame } = this;
     const state = emptyState();
     GPR_NAMES.forEach((name, i) => (state.gpr[i] = vcpu.gpr[name]));
-    SEGMENT_NAMES.slice(0, 6).forEach((name, i) => (state.segments[i] = vcpu.segment(name).selector));
+    SEGMENT_NAMES.slice(0, 6).forEach((name, i) => {
+      const { selector } = vcpu.segment(name);
+      // The recording was read after a return to ring 3, which turns the null selectors 1..3 into 0.
+      state.segments[i] = selector < 4 ? 0 : selector;
+    });
     state.rip = vcpu.rip;
     state.rflags = Number(vcpu.rflags);
     if (frame) {
@@ -236,7 +240,11 @@ export class MachineTarget implements SiliconTarget {
       state.segments[2] = view.getUint16(32, true);
     }
     const start = SEGMENTS[this.mode];
-    if (start.some(({ selector }, i) => selector !== state.segments[i])) this.segmentsMoved = true;
+    const moved = start.some(({ selector, base }, i) => {
+      const now = vcpu.segment(SEGMENT_NAMES[i]!);
+      return selector !== now.selector || BigInt(base) !== now.base;
+    });
+    if (moved) this.segmentsMoved = true;
     this.getFloats(state.fx);
     return state;
   }
