@@ -5,7 +5,7 @@
  * commits nothing before its last access that can fault, so every instruction is restartable.
  */
 import { Vcpu } from "./vcpu";
-import { PF } from "./x86/exception";
+import { PF, SS_FAULT } from "./x86/exception";
 
 /** Set in `Vcpu.fault` while an exception waits for delivery; the vector is in bits 7:0. */
 export const FAULT_PENDING: u32 = 0x100;
@@ -22,7 +22,7 @@ export const FAULT_SOFTWARE: u32 = 0x800;
  */
 export const FAULT_LENGTH_SHIFT: u32 = 16;
 
-/** A #GP(0) for a non-canonical address: the loop makes it #SS(0) when the access went through SS. */
+/** A #GP(0) for a non-canonical address: `throughStack` makes it #SS(0). */
 export const FAULT_NONCANONICAL: u32 = 0x1000;
 
 /** Records a fault without error code. The first fault of an instruction stays. */
@@ -42,4 +42,9 @@ export function raisePageFault(cpu: Vcpu, gva: u64, error: u32): void {
   if (cpu.fault !== 0) return;
   raiseWithError(cpu, PF, error);
   cpu.faultAddress = gva;
+}
+
+/** Makes the #GP(0) of a non-canonical address the #SS(0) that an access through SS takes. */
+export function throughStack(cpu: Vcpu): void {
+  if (cpu.fault & FAULT_NONCANONICAL) cpu.fault = FAULT_PENDING | FAULT_HAS_ERROR | SS_FAULT;
 }

@@ -1,14 +1,14 @@
 /**
  * MUL, IMUL, DIV, IDIV.
  *
- * CF = OF = "the upper half matters"; the manual leaves SF ZF AF PF undefined after a product: they follow its low half.
- * Flags do not change in a division. A quotient that does not fit is #DE, like a divisor of 0.
+ * CF = OF = "the upper half matters"; the manual leaves SF ZF AF PF undefined after a product, and all six after a
+ * division: here, as on AMD processors, they do not change. A quotient that does not fit is #DE, like a divisor of 0.
  * Source: SDM 2 "MUL", "IMUL", "DIV", "IDIV".
  */
 import { raise } from "../fault";
 import { Vcpu } from "../vcpu";
 import { DE } from "../x86/exception";
-import { setResultFlags } from "./flags";
+import { setCarryOverflow } from "./flags";
 import { Op } from "./op";
 import { readReg, readRm, register, setRegister, writeReg } from "./operand";
 import { AH, RAX, RDX } from "./registers";
@@ -32,7 +32,7 @@ function mulOf<T>(cpu: Vcpu, op: Op): void {
   const product = a * b;
   const high = sizeof<T>() === 8 ? multiplyHigh(a, b) : product >> (sizeof<T>() * 8);
   setPair<T>(cpu, <T>product, <T>high);
-  setResultFlags<T>(cpu, <T>product, high !== 0, high !== 0);
+  setCarryOverflow(cpu, high !== 0, high !== 0);
 }
 
 /** MUL Eb  Ev: group 3 /4. */
@@ -66,7 +66,7 @@ function imulOf<T>(cpu: Vcpu, op: Op): void {
   const high = productHigh<T>(a, b);
   setPair<T>(cpu, <T>product, <T>high);
   const truncated = isTruncated<T>(product, high);
-  setResultFlags<T>(cpu, <T>product, truncated, truncated);
+  setCarryOverflow(cpu, truncated, truncated);
 }
 
 /** IMUL Eb  Ev: group 3 /5. */
@@ -87,7 +87,7 @@ function imulRegisterOf<T>(cpu: Vcpu, op: Op, a: i64): void {
   if (cpu.fault !== 0) return;
   const product = a * b;
   const truncated = isTruncated<T>(product, productHigh<T>(a, b));
-  setResultFlags<T>(cpu, <T>product, truncated, truncated);
+  setCarryOverflow(cpu, truncated, truncated);
   writeReg<T>(cpu, op, <T>product);
 }
 

@@ -5,6 +5,7 @@
  * "General-Purpose Registers in 64-Bit Mode").
  */
 import { SS } from "../abi";
+import { throughStack } from "../fault";
 import { read, readForWrite, write } from "../mem/access";
 import { Vcpu } from "../vcpu";
 import { addressOf, linear } from "./address";
@@ -74,13 +75,18 @@ export function setStackPointer(cpu: Vcpu, value: u64): void {
 /** Reads the stack at `SP + offset` (wrapped). A fault is #SS(0) or #PF. */
 export function peek<T>(cpu: Vcpu, offset: u64): T {
   const gva = linear(cpu, SS, (cpu.rsp + offset) & stackMask(cpu), <u32>sizeof<T>(), false);
-  return cpu.fault !== 0 ? <T>0 : read<T>(cpu, gva);
+  if (cpu.fault !== 0) return <T>0;
+  const value = read<T>(cpu, gva);
+  throughStack(cpu);
+  return value;
 }
 
 /** Writes the stack at `SP + offset` (wrapped) without moving SP: `poke` all, then `setStackPointer`. */
 export function poke<T>(cpu: Vcpu, offset: u64, value: T): void {
   const gva = linear(cpu, SS, (cpu.rsp + offset) & stackMask(cpu), <u32>sizeof<T>(), true);
-  if (cpu.fault === 0) write<T>(cpu, gva, value);
+  if (cpu.fault !== 0) return;
+  write<T>(cpu, gva, value);
+  throughStack(cpu);
 }
 
 /** PUSH of a value of width T: SP moves only when the store succeeded. */

@@ -4,7 +4,8 @@
  * The switch holds the forms that handler.ts chose as fast; all others go out of line through one arm each. Memory
  * operands here are flat: the address is the sum, the TLB check is inline, and the slow path is a call.
  */
-import { FAULT_TRAP, raise, raiseWithError } from "../fault";
+import { SS } from "../abi";
+import { FAULT_NONCANONICAL, FAULT_TRAP, raise, raiseWithError, throughStack } from "../fault";
 import { readForWriteSlow, readSlow, writeSlow } from "../mem/access";
 import { isCanonical } from "../mem/paging";
 import { TLB_MASK, tlbRead, tlbWrite } from "../mem/tlb";
@@ -18,6 +19,7 @@ import {
   overflowFlag,
   parityFlag,
   setAddFlags,
+  setCarryOverflow,
   setDecFlags,
   setIncFlags,
   setLogicFlags,
@@ -26,7 +28,7 @@ import {
   signFlag,
   zeroFlag,
 } from "./flags";
-import { JMP, JMP_R, RET } from "./handler";
+import { CALL_R, JMP, JMP_R, PUSH, RET } from "./handler";
 import { MODE_64 } from "./mode";
 import { executeOneByte } from "./onebyte";
 import { ADDRESS_64, Op, OP_BYTES } from "./op";
@@ -302,7 +304,7 @@ class Fast {
     const before = value >> <T>(masked - 1);
     const result = before >> <T>1;
     setRegister<T>(cpu, op.rm, result);
-    setResultFlags<T>(cpu, result, (before & <T>1) !== <T>0, (value >> <T>(sizeof<T>() * 8 - 1)) !== <T>0);
+    setResultFlags<T>(cpu, result, (before & <T>1) !== <T>0, (before >> <T>(sizeof<T>() * 8 - 1)) !== <T>0);
   }
 
   @inline
@@ -350,7 +352,7 @@ class Fast {
     if (sizeof<T>() === 4) fits = <i64>(<i32>a) * <i64>(<i32>b) === <i64>(<i32>result);
     else fits = a === <T>0 || (!(a === <T>-1 && b === <T>(<u64>1 << 63)) && <i64>result / <i64>a === <i64>b);
     setRegister<T>(cpu, op.reg, result);
-    setResultFlags<T>(cpu, result, !fits, !fits);
+    setCarryOverflow(cpu, !fits, !fits);
   }
 
   @inline
@@ -487,6 +489,15 @@ function outOfLine(cpu: Vcpu, op: Op): void {
       break;
   }
   if (cpu.fault !== 0) leaveBlock();
+}
+
+/** True when the access of `op` that faulted went through SS; what out-of-line code pushes and pops says so itself. */
+function usesStack(cpu: Vcpu, op: Op): bool {
+  const handler = <u32>op.handler;
+  if ((handler >= PUSH && handler < JMP) || handler === CALL_R) return true;
+  // CALL of a memory operand reads that first.
+  if (handler === CALL_R + 1 && isCanonical(Memory.address(cpu, op))) return true;
+  return op.isMemory && op.segment === SS;
 }
 
 /** False for returns and indirect jumps: the block that follows them is another one each time. */
@@ -704,6 +715,7 @@ export function execute(cpu: Vcpu, limit: u32): u32 {
     const done = <u32>((at - first) / OP_BYTES);
     if (blockEnd === 0) {
       if (cpu.fault !== 0 && !(cpu.fault & FAULT_TRAP)) {
+        if (cpu.fault & FAULT_NONCANONICAL && usesStack(cpu, last)) throughStack(cpu);
         cpu.rip = (cpu.rip + last.end - last.length) & ripMask;
         return limit - left + done - 1;
       }

@@ -144,21 +144,19 @@ export function shiftByCl(cpu: Vcpu, op: Op): void {
   shiftBy(cpu, op, <u32>cpu.rcx);
 }
 
-/** Shifts left, filling from the top of `source`. @param count - 1..63 */
+/**
+ * Shifts left, filling from the top of `source`. Counts above a 16-bit operand's width are undefined by the manual: on
+ * AMD processors source comes in a second time, and CF is 0.
+ *
+ * @param count - 1..63
+ */
 function doubleLeft<T>(cpu: Vcpu, value: u64, source: u64, count: u32): T {
   const bits = <u32>sizeof<T>() * 8;
   let result: T;
-  let carry: bool;
-  if (sizeof<T>() === 2) {
-    // Counts above 16 are undefined by the manual: the bits shifted in are source, then value again.
-    const wide = (value << 32) | (source << 16) | value;
-    result = <T>((wide << count) >> 32);
-    carry = bit(wide, 48 - count);
-  } else {
-    result = <T>((value << count) | (source >> (bits - count)));
-    carry = bit(value, bits - count);
-  }
-  setResultFlags<T>(cpu, result, carry, bit(result, bits - 1) !== bit(value, bits - 1));
+  if (sizeof<T>() === 2) result = <T>((((value << 32) | (source << 16) | source) << count) >> 32);
+  else result = <T>((value << count) | (source >> (bits - count)));
+  const carry = count <= bits && bit(value, bits - count);
+  setResultFlags<T>(cpu, result, carry, carry !== bit(result, bits - 1));
   return result;
 }
 
@@ -166,24 +164,10 @@ function doubleLeft<T>(cpu: Vcpu, value: u64, source: u64, count: u32): T {
 function doubleRight<T>(cpu: Vcpu, value: u64, source: u64, count: u32): T {
   const bits = <u32>sizeof<T>() * 8;
   let result: T;
-  if (sizeof<T>() === 2) {
-    const wide = (value << 32) | (source << 16) | value;
-    result = <T>(wide >> count);
-    setResultFlags<T>(
-      cpu,
-      result,
-      bit(wide, count - 1),
-      bit(result, bits - 1) !== bit(result, bits - 2),
-    );
-    return result;
-  }
-  result = <T>((value >> count) | (source << (bits - count)));
-  setResultFlags<T>(
-    cpu,
-    result,
-    bit(value, count - 1),
-    bit(result, bits - 1) !== bit(value, bits - 1),
-  );
+  if (sizeof<T>() === 2) result = <T>(((source << 32) | (source << 16) | value) >> count);
+  else result = <T>((value >> count) | (source << (bits - count)));
+  const overflow = bit(result, bits - 1) !== bit(result, bits - 2);
+  setResultFlags<T>(cpu, result, bit(value, count - 1), overflow);
   return result;
 }
 

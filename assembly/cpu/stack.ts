@@ -6,7 +6,7 @@
  * Source: SDM 2 "PUSH", "POP", "PUSHA/PUSHAD", "POPA/POPAD", "ENTER", "LEAVE".
  */
 import { SS } from "../abi";
-import { raise } from "../fault";
+import { raise, throughStack } from "../fault";
 import { checkWrite } from "../mem/access";
 import { Vcpu } from "../vcpu";
 import { UD } from "../x86/exception";
@@ -133,7 +133,9 @@ export function popRm(cpu: Vcpu, op: Op): void {
 /** True when `size` bytes at SP + offset can be written; raises the fault if not. */
 function checkStack(cpu: Vcpu, offset: u64, size: u32): bool {
   const gva = linear(cpu, SS, (cpu.rsp + offset) & stackMask(cpu), size, true);
-  return cpu.fault === 0 && checkWrite(cpu, gva, size);
+  if (cpu.fault === 0 && checkWrite(cpu, gva, size)) return true;
+  throughStack(cpu);
+  return false;
 }
 
 /** PUSHA, PUSHAD. */

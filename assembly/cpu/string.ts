@@ -119,7 +119,8 @@ function writeElement<T>(cpu: Vcpu, offset: u64, value: T): void {
  * @param goesOn - the condition of REPE or REPNE holds
  */
 function finish(cpu: Vcpu, op: Op, done: u64, goesOn: bool): void {
-  if (!isRepeated(op)) return;
+  // Without an iteration rCX is not written: the 32-bit form keeps its upper half.
+  if (!isRepeated(op) || done === 0) return;
   const mask = addressMask(op);
   const left = (cpu.rcx & mask) - done;
   setMasked(cpu, RCX, mask, left);
@@ -283,9 +284,10 @@ function cmpsOf<T>(cpu: Vcpu, op: Op): void {
       from += <usize>step;
       to += <usize>step;
     } else {
-      const left = readElement<T>(cpu, op.segment, source);
-      if (cpu.fault !== 0) break;
+      // Processors report the fault of ES:rDI when both operands fault.
       const right = readElement<T>(cpu, ES, target);
+      if (cpu.fault !== 0) break;
+      const left = readElement<T>(cpu, op.segment, source);
       if (cpu.fault !== 0) break;
       a = left;
       b = right;
