@@ -1,7 +1,7 @@
 /**
  * Near control transfers: Jcc, JMP, CALL, RET, LOOPcc, JrCXZ.
  *
- * The target is checked before anything is pushed or counted.
+ * Nothing is pushed, popped or counted unless the target is good.
  * Source: SDM 2 "Jcc", "JMP", "CALL", "RET", "LOOP/LOOPcc".
  */
 import { CS } from "../abi";
@@ -15,7 +15,7 @@ import { is64 } from "./mode";
 import { nextRip, Op, OP_ADDR16, OP_ADDR32 } from "./op";
 import { readRm, setRegister, setStackPointer } from "./operand";
 import { RCX } from "./registers";
-import { peekSized, pushSized } from "./stack";
+import { checkPush, peekSized, pushSized } from "./stack";
 
 /** RIP in the width of the operand: IP, EIP or RIP. */
 function truncate(rip: u64, size: u32): u64 {
@@ -23,9 +23,14 @@ function truncate(rip: u64, size: u32): u64 {
   return size === 4 ? rip & 0xffffffff : rip;
 }
 
-/** True when code may run at `rip`; else raises #GP(0). */
+/** True when code may be at `rip`. */
+function isTarget(cpu: Vcpu, rip: u64): bool {
+  return is64(cpu) ? isCanonical(rip) : rip <= <u64>cpu.segment(CS).limit;
+}
+
+/** As `isTarget`; raises #GP(0) if not. */
 function checkTarget(cpu: Vcpu, rip: u64): bool {
-  if (is64(cpu) ? isCanonical(rip) : rip <= <u64>cpu.segment(CS).limit) return true;
+  if (isTarget(cpu, rip)) return true;
   raiseWithError(cpu, GP, 0);
   return false;
 }
@@ -52,7 +57,11 @@ function jump(cpu: Vcpu, op: Op, rip: u64): void {
 }
 
 function call(cpu: Vcpu, op: Op, rip: u64): void {
-  if (!checkTarget(cpu, rip)) return;
+  if (!isTarget(cpu, rip)) {
+    // Processors report the fault of the push when both are bad.
+    if (checkPush(cpu, op.size)) raiseWithError(cpu, GP, 0);
+    return;
+  }
   pushSized(cpu, op.size, nextRip(cpu, op));
   if (cpu.fault === 0) jumpTo(cpu, op, rip);
 }

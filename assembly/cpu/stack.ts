@@ -138,6 +138,11 @@ function checkStack(cpu: Vcpu, offset: u64, size: u32): bool {
   return false;
 }
 
+/** True when a PUSH of `size` bytes would succeed; raises its fault if not. */
+export function checkPush(cpu: Vcpu, size: u32): bool {
+  return checkStack(cpu, -(<u64>size), size);
+}
+
 /** PUSHA, PUSHAD. */
 export function pushAll(cpu: Vcpu, op: Op): void {
   const size = op.size;
