@@ -149,7 +149,7 @@ export const PATH_NONE = 0;
 export const PATH_SELF = 1; // shorthand self
 export const PATH_MAP = 2;
 export const PATH_SCAN = 3;
-export const PATH_DROPPED = 4; // by fault injection
+export const PATH_WITHHELD = 4; // dropped or delayed by fault injection
 
 // Why a scan, or the map, selected a LAPIC ...
 export const MATCH_SELF = 1; // shorthand self
@@ -185,3 +185,58 @@ export const MISS_MAP_NOT_YET = 45; // a scan would select it, but it was create
 export const MISS_ARBITRATION = 46; // another LAPIC won the arbitration
 export const MISS_NO_CANDIDATE = 47; // software-disabled: takes no part in the arbitration
 export const MISS_OTHER_OWNER = 48; // knob low on a scan: another LAPIC owns the ID
+
+// What a selected LAPIC does with the message.
+export const OUTCOME_NONE = 0; // not selected
+export const OUTCOME_ACCEPTED = 1;
+export const OUTCOME_MERGED = 2; // the IRR bit is set already; counts as accepted
+export const OUTCOME_BELOW_PPR = 3; // accepted; waits in IRR until PPR falls
+export const OUTCOME_SOFTWARE_DISABLED = 4; // refused: SVR[8] = 0
+export const OUTCOME_DEASSERT = 5; // refused: level-triggered with level 0
+export const OUTCOME_ILLEGAL_VECTOR = 6; // refused: below 16
+export const OUTCOME_NMI_QUEUED = 7; // another NMI waits already; of more than two, one is kept
+export const OUTCOME_ERASES_SIPI = 8; // INIT, and a pending STARTUP is gone
+export const OUTCOME_SIPI_LATE = 9; // the CPU does not wait for it: will be discarded
+export const OUTCOME_SIPI_REPLACES = 10; // the vector of an earlier, pending STARTUP is overwritten
+export const OUTCOME_SIPI_SECOND = 11; // an earlier, pending STARTUP counts
+export const OUTCOME_KICK = 12; // leaves HLT without an interrupt
+export const OUTCOME_EXTINT = 13; // refused: not from a message
+export const OUTCOME_SMI = 14; // refused: SMM is not modelled
+
+// Fault injection (assembly/apic/inject.ts): what a rule does, and which of its filters count.
+export const INJECT_DROP = 1;
+export const INJECT_DELAY = 2; // argument: ns
+export const INJECT_DUPLICATE = 3; // argument: extra copies
+export const INJECT_MISROUTE = 4; // argument: the wrong destination
+export const FILTER_SENDER = 1; // vcpuIndex, -1 for messages without a sender
+export const FILTER_MODES = 2; // bit n: delivery mode n
+export const FILTER_VECTOR = 4;
+export const FILTER_DEST = 8;
+
+// Trace events of the APIC: kinds (bit n of the mask asks for kind n), then offsets in their records.
+export const TRACE_APIC_MESSAGE = 16; // sent; a message record
+export const TRACE_APIC_TARGET = 17; // a vCPU that is selected; a target record
+export const TRACE_APIC_OTHER = 18; // a vCPU that is not
+export const TRACE_APIC_RESULT = 19; // delivered; the message record again, with the result
+export const TRACE_MESSAGE_NUMBER = 0; // u32
+export const TRACE_MESSAGE_SENDER = 4; // i32, vcpuIndex or -1
+export const TRACE_MESSAGE_NOW = 8; // u64, ns
+export const TRACE_MESSAGE_DEST = 16; // u32
+export const TRACE_MESSAGE_LOW = 20; // u32, as ICR[31:0]
+export const TRACE_MESSAGE_KIND = 24; // u32: 0 ordinary, 1 redirection hint, 2 PV_SEND_IPI
+export const TRACE_MESSAGE_PATH = 28; // u32, PATH_*
+export const TRACE_MESSAGE_INJECTED = 32; // u32, INJECT_* and the rule's number << 8, or 0
+export const TRACE_MESSAGE_RESULT = 36; // i32
+export const TRACE_TARGET_NUMBER = 0; // u32, of the message
+export const TRACE_TARGET_INDEX = 4; // u32, vcpuIndex
+export const TRACE_TARGET_APIC_ID = 8; // u32, x2APIC ID
+export const TRACE_TARGET_LDR = 12; // u32
+export const TRACE_TARGET_DFR = 16; // u32
+export const TRACE_TARGET_REASON = 20; // u32, MATCH_* or MISS_*
+export const TRACE_TARGET_OUTCOME = 24; // u32, OUTCOME_*
+export const TRACE_TARGET_RUN_STATE = 28; // u32, before the message
+export const TRACE_TARGET_XID = 32; // u8
+export const TRACE_TARGET_MODE = 33; // u8: 0 off, 1 xAPIC, 2 x2APIC
+export const TRACE_TARGET_SOFTWARE_ENABLED = 34; // u8
+export const TRACE_TARGET_TPR = 35; // u8
+export const TRACE_TARGET_PPR = 36; // u8

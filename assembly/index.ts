@@ -1,3 +1,4 @@
 /** The exports of the core, nothing else: the table of contents of its ABI. `src/core.ts` wraps it. */
+export * from "./apic/drive";
 export * from "./apic/exports";
 export * from "./vm/exports";

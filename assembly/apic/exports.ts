@@ -10,14 +10,18 @@ import { Lapic, SOFTWARE_ENABLED } from "./lapic";
 import { clearMap, rebuild } from "./map";
 import { message } from "./message";
 import { readMmio, writeMmio } from "./mmio";
-import { signalMsi } from "./msi";
+import { deviceMsi, signalMsi, signalRte } from "./msi";
 import { msrValue, readApicMsr, writeApicMsr } from "./msr";
 import { acknowledge, eoi, highestPending } from "./priority";
+import { addRule, clearHeld, clearRules, fabricDeadline, seedInjection } from "./inject";
+import { pvKickCpu, pvSendIpi } from "./paravirt";
 import { knobValue } from "./policy";
+import { pvEoiAddress, resolvePvEoi, wantsPvEoi } from "./pv-eoi";
 import { setKnob } from "./knobs";
 import { lapicCreate, lapicInit, lapicReset } from "./reset";
 import { timerExpired } from "./timer";
-import { sendMessage } from "./transit";
+import { setTraceMask } from "./trace";
+import { fabricExpired, sendMessage } from "./transit";
 
 function cpuAt(vcpuIndex: u32): Vcpu {
   return changetype<Vcpu>(vcpuAt(vcpuIndex));
@@ -30,6 +34,8 @@ function time(low: u32, high: u32): u64 {
 export function apicClear(): void {
   clearIds();
   clearMap();
+  clearRules();
+  clearHeld();
   clearSlots();
 }
 
@@ -99,6 +105,30 @@ export function apicSend(
 
 export function apicSignalMsi(addressLow: u32, addressHigh: u32, data: u32): i32 {
   return signalMsi(addressLow, addressHigh, data, 0);
+}
+
+export function apicDeviceMsi(address: u32, data: u32): i32 {
+  return deviceMsi(address, data, 0);
+}
+
+export function apicSignalRte(low: u32, high: u32): i32 {
+  return signalRte(low, high, 0);
+}
+
+export function apicPvSendIpi(
+  bitmap0: u32,
+  bitmap1: u32,
+  bitmap2: u32,
+  bitmap3: u32,
+  lowest: u32,
+  icr: u32,
+  is64: u32,
+): i32 {
+  return pvSendIpi(time(bitmap0, bitmap1), time(bitmap2, bitmap3), lowest, icr, is64 !== 0, 0);
+}
+
+export function apicPvKick(apicId: u32): i32 {
+  return pvKickCpu(apicId, 0);
 }
 
 export function apicAccepted(vcpuIndex: u32): u32 {
@@ -198,4 +228,67 @@ export function apicReset(vcpuIndex: u32, isBsp: u32): void {
 
 export function apicInit(vcpuIndex: u32): void {
   lapicInit(Lapic.at(vcpuIndex));
+}
+
+export function apicWantsPvEoi(vcpuIndex: u32): u32 {
+  return wantsPvEoi(Lapic.at(vcpuIndex)) ? 1 : 0;
+}
+
+export function apicPvEoiAddress(vcpuIndex: u32): u32 {
+  return <u32>pvEoiAddress(Lapic.at(vcpuIndex));
+}
+
+export function apicResolvePvEoi(vcpuIndex: u32, wasSet: u32): void {
+  resolvePvEoi(Lapic.at(vcpuIndex), wasSet !== 0);
+}
+
+export function apicInject(
+  action: u32,
+  filters: u32,
+  sender: i32,
+  modes: u32,
+  vector: u32,
+  dest: u32,
+  first: u32,
+  every: u32,
+  chance: u32,
+  argumentLow: u32,
+  argumentHigh: u32,
+): i32 {
+  return addRule(
+    action,
+    filters,
+    sender,
+    modes,
+    vector,
+    dest,
+    first,
+    every,
+    chance,
+    time(argumentLow, argumentHigh),
+  );
+}
+
+export function apicInjectSeed(low: u32, high: u32): void {
+  seedInjection(time(low, high));
+}
+
+export function apicClearRules(): void {
+  clearRules();
+}
+
+export function apicFabricDeadlineLow(): u32 {
+  return <u32>fabricDeadline();
+}
+
+export function apicFabricDeadlineHigh(): u32 {
+  return <u32>(fabricDeadline() >> 32);
+}
+
+export function apicFabricExpired(nowLow: u32, nowHigh: u32): void {
+  fabricExpired(time(nowLow, nowHigh));
+}
+
+export function apicTrace(mask: u32): void {
+  setTraceMask(mask);
 }

@@ -1,8 +1,7 @@
 /**
  * The fabric: takes a message to the LAPICs that its destination selects.
  *
- * Sources: KVM `kvm_irq_delivery_to_apic`, `kvm_irq_delivery_to_apic_fast`, `kvm_apic_map_get_dest_lapic`,
- * `kvm_apic_is_broadcast_dest`; SDM 3A "Determining IPI Destination", "Lowest Priority Delivery Mode".
+ * Sources: KVM `kvm_irq_delivery_to_apic`, `kvm_irq_delivery_to_apic_fast`; SDM 3A "Determining IPI Destination".
  *
  * Self shorthand goes straight to the sender, other shorthands and broadcasts to a scan, everything else through the map
  * where the policy has one.
@@ -14,35 +13,54 @@ import { accept } from "./accept";
 import { scanWinner, slotWinner } from "./arbitration";
 import { Lapic } from "./lapic";
 import { logicalMode, LOGICAL_DISABLED } from "./logical-map";
-import { logicalBits, picksOne, slotMember, usesMap } from "./lookup";
+import { isLogical, logicalBits, picksOne, slotMember, usesMap } from "./lookup";
 import { mapOwner } from "./map";
 import { isMatch, matchReason } from "./match";
-import { Message, NO_SENDER } from "./message";
+import { MAP_ONLY, Message, NO_SENDER } from "./message";
 import { policy } from "./policy";
 
 /** What a scan returns when no LAPIC matched; KVM's KVM_SIGNAL_MSI then fails. */
-export const NOBODY: i32 = -1;
+const NOBODY: i32 = -1;
 
 const DELIVERY_MODE: u32 = 7 << def.ICR_DELIVERY_MODE_SHIFT;
 
 /**
- * Finds the targets of a message and delivers it; `path` tells how, and `low` in which delivery mode.
+ * Decides how the targets of a message are found (`path`). On a scan KVM may turn the message into a Fixed one.
+ *
+ * KVM turns lowest priority to physical 0xff into Fixed to all. It tests the destination field alone, so that this hits
+ * the shorthands too; and an MSI with the redirection hint changes its mode but still goes to one LAPIC.
+ */
+export function choosePath(msg: Message): void {
+  const shorthand = (msg.low >> def.ICR_SHORTHAND_SHIFT) & 3;
+  if (shorthand === def.SELF && msg.sender !== NO_SENDER) {
+    msg.path = PATH_SELF;
+  } else if (msg.kind === MAP_ONLY) {
+    msg.path = PATH_MAP;
+  } else if (usesMap(msg) && (!isLogical(msg) || logicalMode() !== LOGICAL_DISABLED)) {
+    msg.path = PATH_MAP;
+  } else {
+    msg.path = PATH_SCAN;
+    if (msg.dest === def.XAPIC_BROADCAST && !isLogical(msg) && picksOne(msg))
+      msg.low &= ~DELIVERY_MODE;
+  }
+}
+
+/**
+ * Delivers a message along its path.
  *
  * @returns number of LAPICs that accepted; 0 when the map knows nobody or all refused; NOBODY when a scan matched none
  */
 export function route(msg: Message): i32 {
-  const shorthand = (msg.low >> def.ICR_SHORTHAND_SHIFT) & 3;
-  if (shorthand === def.SELF && msg.sender !== NO_SENDER) {
-    msg.path = PATH_SELF;
-    const lapic = Lapic.at(msg.sender);
-    return lapic.isPresent ? <i32>deliver(lapic, msg) : 0;
+  switch (msg.path) {
+    case PATH_SELF: {
+      const lapic = Lapic.at(msg.sender);
+      return lapic.isPresent ? <i32>deliver(lapic, msg) : 0;
+    }
+    case PATH_MAP:
+      return isLogical(msg) ? routeLogical(msg) : deliverTo(mapOwner(msg.dest), msg, nobodyInMap());
+    default:
+      return scan(msg);
   }
-  if (usesMap(msg)) {
-    if ((msg.low & def.ICR_LOGICAL) === 0) return routePhysical(msg);
-    const mode = logicalMode();
-    if (mode !== LOGICAL_DISABLED) return routeLogical(msg, mode);
-  }
-  return scan(msg);
 }
 
 function deliver(lapic: Lapic, msg: Message): u32 {
@@ -51,24 +69,19 @@ function deliver(lapic: Lapic, msg: Message): u32 {
   return accepted;
 }
 
-/** What a map lookup returns that found no LAPIC. */
+function deliverTo(vcpuIndex: i32, msg: Message, nobody: i32): i32 {
+  return vcpuIndex >= 0 ? <i32>deliver(Lapic.at(vcpuIndex), msg) : nobody;
+}
+
+/** What a lookup returns that found no LAPIC. */
 function nobodyInMap(): i32 {
   return policy.mapForm === MAP_KVM_4_9 ? NOBODY : 0;
 }
 
-function routePhysical(msg: Message): i32 {
-  msg.path = PATH_MAP;
-  const owner = mapOwner(msg.dest);
-  return owner >= 0 ? <i32>deliver(Lapic.at(owner), msg) : nobodyInMap();
-}
-
-function routeLogical(msg: Message, mode: u32): i32 {
-  msg.path = PATH_MAP;
-  if (picksOne(msg)) {
-    const winner = slotWinner(msg, mode);
-    return winner >= 0 ? <i32>deliver(Lapic.at(winner), msg) : nobodyInMap();
-  }
+function routeLogical(msg: Message): i32 {
+  const mode = logicalMode();
   let accepted = nobodyInMap();
+  if (picksOne(msg)) return deliverTo(slotWinner(msg, mode), msg, accepted);
   for (let rest = logicalBits(msg.dest, mode); rest !== 0; rest &= rest - 1) {
     const member = slotMember(msg.dest, mode, <u32>ctz(rest));
     if (member >= 0) accepted = max(accepted, 0) + <i32>deliver(Lapic.at(member), msg);
@@ -77,10 +90,11 @@ function routeLogical(msg: Message, mode: u32): i32 {
 }
 
 function scan(msg: Message): i32 {
-  msg.path = PATH_SCAN;
-  if (isBroadcastToOne(msg)) msg.low &= ~DELIVERY_MODE;
-  if (picksOne(msg)) return deliverTo(scanWinner(msg), msg);
-  if (isOwned(msg)) return deliverTo(scanOwner(msg), msg);
+  if (picksOne(msg)) return deliverTo(scanWinner(msg), msg, NOBODY);
+  if (isOwned(msg)) return deliverTo(scanOwner(msg), msg, NOBODY);
+  const shorthand = (msg.low >> def.ICR_SHORTHAND_SHIFT) & 3;
+  if (shorthand === def.ALL_INCLUDING_SELF) return deliverToAll(msg, NO_SENDER);
+  if (shorthand === def.ALL_EXCLUDING_SELF) return deliverToAll(msg, msg.sender);
   let accepted = NOBODY;
   for (let i: u32 = 0; i < vcpuCount; i++) {
     const lapic = Lapic.at(i);
@@ -90,16 +104,15 @@ function scan(msg: Message): i32 {
   return accepted;
 }
 
-function deliverTo(vcpuIndex: i32, msg: Message): i32 {
-  return vcpuIndex >= 0 ? <i32>deliver(Lapic.at(vcpuIndex), msg) : NOBODY;
-}
-
-/**
- * KVM turns lowest priority to physical 0xff into Fixed to all. It tests the destination field alone, so that this hits
- * the shorthands too; and an MSI with the redirection hint changes its mode but still goes to one LAPIC.
- */
-function isBroadcastToOne(msg: Message): bool {
-  return msg.dest === def.XAPIC_BROADCAST && (msg.low & def.ICR_LOGICAL) === 0 && picksOne(msg);
+/** What the scan comes to for a shorthand: no ID is compared. @param except - a vcpuIndex, or NO_SENDER */
+function deliverToAll(msg: Message, except: i32): i32 {
+  let accepted = NOBODY;
+  for (let i: u32 = 0; i < vcpuCount; i++) {
+    const lapic = Lapic.at(i);
+    if (!lapic.isPresent || <i32>i === except) continue;
+    accepted = max(accepted, 0) + <i32>deliver(lapic, msg);
+  }
+  return accepted;
 }
 
 /** The knob `low` on a policy that only scans: a physical 8-bit ID has one owner. */
@@ -113,7 +126,7 @@ export function isOwned(msg: Message): bool {
   );
 }
 
-/** @returns vcpuIndex, or -1 */
+/** The owner among the LAPICs that a scan finds. @returns vcpuIndex, or -1 */
 export function scanOwner(msg: Message): i32 {
   let owner = -1;
   for (let i: u32 = 0; i < vcpuCount; i++) {

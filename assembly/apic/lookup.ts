@@ -14,7 +14,7 @@ import {
   slotOwner,
 } from "./logical-map";
 import { hasMap, mapBound, mapOwner } from "./map";
-import { Message, NO_SENDER } from "./message";
+import { Message, NO_SENDER, REDIRECTION_HINT } from "./message";
 import { policy } from "./policy";
 
 const DELIVERY_MODE: u32 = 7 << def.ICR_DELIVERY_MODE_SHIFT;
@@ -36,10 +36,14 @@ function isBroadcast(msg: Message): bool {
   return dest === def.XAPIC_BROADCAST && logicalMode() !== LOGICAL_X2APIC;
 }
 
+export function isLogical(msg: Message): bool {
+  return (msg.low & def.ICR_LOGICAL) !== 0;
+}
+
 /** Lowest-priority mode, or an MSI with the redirection hint: one LAPIC of several takes the message. */
 export function picksOne(msg: Message): bool {
   return (
-    msg.hint !== 0 ||
+    msg.kind === REDIRECTION_HINT ||
     (msg.low & DELIVERY_MODE) === def.LOWEST_PRIORITY << def.ICR_DELIVERY_MODE_SHIFT
   );
 }

@@ -3,17 +3,16 @@
  *
  * Source: KVM documentation "Linux KVM Hypercall"; `kvm_pv_send_ipi`, `kvm_pv_kick_cpu_op`.
  */
-import { PATH_MAP } from "../abi";
 import * as def from "../x86/apicdef";
-import { accept } from "./accept";
-import { Lapic } from "./lapic";
-import { hasMap, mapOwner } from "./map";
-import { message, NO_SENDER } from "./message";
-import { sendMessage } from "./transit";
+import { hasMap } from "./map";
+import { MAP_ONLY, message, NO_SENDER } from "./message";
+import { carry, sendMessage } from "./transit";
 
 const KVM_EINVAL: i32 = -22;
 const EOPNOTSUPP: i32 = -95;
 const SHORTHAND: u32 = 3 << def.ICR_SHORTHAND_SHIFT;
+const ICR_FIELDS: u32 =
+  def.ICR_VECTOR | (7 << def.ICR_DELIVERY_MODE_SHIFT) | def.ICR_ASSERT | def.ICR_LEVEL_TRIGGERED;
 
 /**
  * SEND_IPI: up to 128 targets named by bitmaps, looked up in the physical map alone: no broadcast, no scan, no mode.
@@ -22,36 +21,31 @@ const SHORTHAND: u32 = 3 << def.ICR_SHORTHAND_SHIFT;
  * mode, level, trigger; @param is64 - 64 IDs a word, else 32
  * @returns number of LAPICs that accepted; KVM_EINVAL for a destination mode or shorthand; EOPNOTSUPP without a map
  */
-export function pvSendIpi(bitmapLow: u64, bitmapHigh: u64, lowest: u32, icr: u32, is64: bool): i32 {
+export function pvSendIpi(
+  bitmapLow: u64,
+  bitmapHigh: u64,
+  lowest: u32,
+  icr: u32,
+  is64: bool,
+  now: u64,
+): i32 {
   if ((icr & (def.ICR_LOGICAL | SHORTHAND)) !== 0) return KVM_EINVAL;
   if (!hasMap()) return EOPNOTSUPP;
-  message.sender = NO_SENDER;
-  message.dest = lowest;
-  message.low =
-    icr &
-    (def.ICR_VECTOR |
-      (7 << def.ICR_DELIVERY_MODE_SHIFT) |
-      def.ICR_ASSERT |
-      def.ICR_LEVEL_TRIGGERED);
-  message.hint = 0;
-  message.path = PATH_MAP;
   message.number++;
   const width: u32 = is64 ? 64 : 32;
   const wordMask: u64 = is64 ? u64.MAX_VALUE : 0xffffffff;
-  const first = sendWord(bitmapLow & wordMask, lowest);
-  return first + sendWord(bitmapHigh & wordMask, lowest + width);
+  const fields = icr & ICR_FIELDS;
+  const first = sendWord(bitmapLow & wordMask, lowest, fields, now);
+  return first + sendWord(bitmapHigh & wordMask, lowest + width, fields, now);
 }
 
-function sendWord(bitmap: u64, lowest: u32): i32 {
+function sendWord(bitmap: u64, lowest: u32, low: u32, now: u64): i32 {
   let accepted = 0;
   for (let rest = bitmap; rest !== 0; rest &= rest - 1) {
     const bit = <u32>ctz(rest);
     // IDs end at the map's bound; they do not wrap.
     if (bit > u32.MAX_VALUE - lowest) break;
-    const owner = mapOwner(lowest + bit);
-    if (owner < 0 || accept(Lapic.at(owner), message.low) === 0) continue;
-    Lapic.at(owner).acceptedMessage = message.number;
-    accepted++;
+    accepted += max(carry(NO_SENDER, lowest + bit, low, MAP_ONLY, now), 0);
   }
   return accepted;
 }

@@ -1,18 +1,23 @@
-/** The 256-bit vector registers IRR, ISR and TMR: bit v of eight consecutive little-endian 32-bit words. */
+/**
+ * The 256-bit vector registers IRR, ISR and TMR: bit v of 32 consecutive little-endian bytes.
+ *
+ * Always accessed as four 64-bit words: a processor cannot forward a narrower store to a wider load, and a vector is
+ * often looked for right after it was set.
+ */
 
 /** @param base - host offset of the first word; @param vector - 0..255 */
 export function testVector(base: usize, vector: u32): bool {
-  return ((load<u32>(base + ((vector >> 5) << 2)) >> (vector & 31)) & 1) !== 0;
+  return ((load<u64>(base + ((vector >> 6) << 3)) >> (vector & 63)) & 1) !== 0;
 }
 
 export function setVector(base: usize, vector: u32): void {
-  const word = base + ((vector >> 5) << 2);
-  store<u32>(word, load<u32>(word) | (1 << (vector & 31)));
+  const word = base + ((vector >> 6) << 3);
+  store<u64>(word, load<u64>(word) | ((<u64>1) << (vector & 63)));
 }
 
 export function clearVector(base: usize, vector: u32): void {
-  const word = base + ((vector >> 5) << 2);
-  store<u32>(word, load<u32>(word) & ~(1 << (vector & 31)));
+  const word = base + ((vector >> 6) << 3);
+  store<u64>(word, load<u64>(word) & ~((<u64>1) << (vector & 63)));
 }
 
 /** @returns the highest set vector, or -1 */
@@ -29,5 +34,8 @@ export function highestVector(base: usize): i32 {
 
 /** Clears all 256 bits. */
 export function clearVectors(base: usize): void {
-  memory.fill(base, 0, 32);
+  store<u64>(base, 0);
+  store<u64>(base, 0, 8);
+  store<u64>(base, 0, 16);
+  store<u64>(base, 0, 24);
 }
