@@ -52,6 +52,7 @@ export const VCPU_APIC_ID = 188; // x2APIC ID, 32 bits, fixed for the life of th
 export const VCPU_INDEX = 192;
 export const VCPU_RETIRED = 200; // u64: instructions retired by this vCPU
 export const VCPU_SHUTDOWN_CAUSE = 228; // u32: first vector in bits 7:0, the one that hit its delivery in bits 15:8
+export const VCPU_SIPI_VECTOR = 224; // of the last STARTUP
 export const VCPU_SEGMENT = 768; // es, cs, ss, ds, fs, gs, ldtr, tr: SEGMENT_BYTES each
 export const SEGMENT_BYTES = 24;
 export const SEGMENT_BASE = 0; // u64

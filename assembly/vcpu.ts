@@ -166,6 +166,7 @@ if (offsetof<Vcpu>("cpl") !== abi.VCPU_CPL) ERROR("Vcpu.cpl");
 if (offsetof<Vcpu>("apicId") !== abi.VCPU_APIC_ID) ERROR("Vcpu.apicId");
 if (offsetof<Vcpu>("index") !== abi.VCPU_INDEX) ERROR("Vcpu.index");
 if (offsetof<Vcpu>("retired") !== abi.VCPU_RETIRED) ERROR("Vcpu.retired");
+if (offsetof<Vcpu>("sipiVector") !== abi.VCPU_SIPI_VECTOR) ERROR("Vcpu.sipiVector");
 if (offsetof<Vcpu>("shutdownCause") !== abi.VCPU_SHUTDOWN_CAUSE) ERROR("Vcpu.shutdownCause");
 if (offsetof<Vcpu>("gdtrBase") !== abi.VCPU_GDTR) ERROR("Vcpu.gdtrBase");
 if (offsetof<Vcpu>("idtrBase") !== abi.VCPU_IDTR) ERROR("Vcpu.idtrBase");

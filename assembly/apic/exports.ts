@@ -1,5 +1,11 @@
 /** The exports of the APIC for tests and conformance: plain 32-bit numbers, 64-bit values as halves. See README.md. */
-import { ERROR_APIC_ID_RANGE, ERROR_APIC_ID_TAKEN, ERROR_CAPACITY } from "../abi";
+import {
+  ERROR_APIC_ID_RANGE,
+  ERROR_APIC_ID_TAKEN,
+  ERROR_CAPACITY,
+  RUNNABLE,
+  UNINITIALIZED,
+} from "../abi";
 import { clearSlots, openSlot, vcpuAt, vcpuCapacity, vcpuCount } from "../layout";
 import { Vcpu } from "../vcpu";
 import * as def from "../x86/apicdef";
@@ -55,6 +61,7 @@ export function apicAddVcpu(apicId: u32, isBsp: u32, visible: u32): i32 {
   const cpu = cpuAt(index);
   cpu.apicId = apicId;
   cpu.index = index;
+  cpu.runState = isBsp !== 0 ? RUNNABLE : UNINITIALIZED;
   bindApicId(apicId, index);
   lapicCreate(cpu, isBsp !== 0);
   if (visible !== 0) lapicReset(Lapic.of(cpu), isBsp !== 0);

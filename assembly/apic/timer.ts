@@ -91,12 +91,17 @@ export function writeLvtTimer(lapic: Lapic, value: u32): void {
 
 /** RDMSR 6E0H: the armed deadline; 0 when it has fired and in other modes. */
 export function readTscDeadline(lapic: Lapic): u64 {
-  return isDeadlineMode(lapic) ? lapic.tscDeadline : 0;
+  return lapic.isPresent && isDeadlineMode(lapic) ? lapic.tscDeadline : 0;
 }
 
-/** WRMSR 6E0H: 0 disarms, a time in the past fires at once. Ignored in other modes. @param value - TSC ticks */
+/**
+ * WRMSR 6E0H: 0 disarms, a time in the past fires at once. Ignored in other modes and, as by KVM, while the LAPIC is
+ * disabled.
+ *
+ * @param value - TSC ticks
+ */
 export function writeTscDeadline(lapic: Lapic, value: u64, now: u64): void {
-  if (!isDeadlineMode(lapic)) return;
+  if (!lapic.isPresent || !isDeadlineMode(lapic)) return;
   lapic.tscDeadline = value;
   armTscDeadline(lapic, now);
 }
