@@ -4,6 +4,7 @@
  * Numbers above 2^32 cross the boundary as doubles or as two halves, never as BigInt, which costs twice as much. A u32
  * result arrives as a signed number, hence the `>>> 0`.
  */
+import type { ApicExports } from "./apic-exports.js";
 import { X2vmError } from "./errors.js";
 
 /** What the core asks of the host while it runs (assembly/host.ts). */
@@ -19,7 +20,7 @@ export interface CoreImports {
 }
 
 /** The functions that the core exports (assembly/index.ts). */
-interface CoreExports {
+interface CoreExports extends ApicExports {
   create(vcpuCapacity: number, ramBytes: number, seedLow: number): number;
   addVcpu(apicId: number, flags: number): number;
   removeVcpu(vcpuIndex: number): number;

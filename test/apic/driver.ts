@@ -34,7 +34,7 @@ export interface Msi {
 }
 
 export interface Receipt {
-  /** vcpuIndex of every LAPIC that accepted, ascending. */
+  /** vcpuIndex of every LAPIC that accepted, in the mode in which the message arrived; ascending. */
   readonly accepted: number[];
   readonly ret: number;
   readonly path: "self" | "map" | "scan";
@@ -51,6 +51,8 @@ export interface ApicDriver {
   /** Judges pending INIT and SIPI. @returns bit 0 INIT done, bit 1 started */
   processEvents(vcpuIndex: number): number;
   runState(vcpuIndex: number): number;
+  /** Vector of the last STARTUP that counts. */
+  sipiVector(vcpuIndex: number): number;
   readMmio(vcpuIndex: number, offset: number, size: 1 | 2 | 4): number;
   writeMmio(vcpuIndex: number, offset: number, size: 1 | 2 | 4, value: number): void;
   readMsr(vcpuIndex: number, msr: number): bigint | "#GP";

@@ -163,7 +163,8 @@ export class LapicModel {
     this.irr.clear();
     this.tmr.clear();
     for (const offset of Object.keys(LVT_BITS)) this.lvt.set(Number(offset), LVT_MASKED);
-    if (this.isBsp && this.options.lint0Reenabled) this.lvt.set(REG.LINT0, 0x700);
+    const isBsp = (this.base & APIC_BASE_BSP) !== 0n;
+    if (isBsp && this.options.lint0Reenabled) this.lvt.set(REG.LINT0, 0x700);
     this.errorLatch = this.errorVisible = 0;
     this.timer.reset();
   }
@@ -185,6 +186,8 @@ export class LapicModel {
     if (!byHost && this.mode === "off" && extended) return false;
     const before = this.mode;
     this.base = value;
+    // Each mode has its own ICR high.
+    if ((this.mode === "x2") !== (before === "x2")) this.icrDest = 0;
     if (this.mode === "x2" && before !== "x2") this.ldr = x2apicLdr(this.x2id);
     if (this.mode === "x" && before !== "x") this.xid = this.x2id & 0xff;
     return true;
@@ -416,7 +419,9 @@ export class LapicModel {
     const bits = this.lvtBits(offset);
     if (bits === undefined || (offset === REG.CMCI && !this.options.cmci)) return "#GP";
     const masked = this.isSoftwareEnabled ? value : value | LVT_MASKED;
-    this.lvt.set(offset, (masked & bits) >>> 0);
+    // Delivery status and remote IRR are read-only by the manual; KVM stores them.
+    const stored = this.options.reservedBits === "sdm" ? bits & ~0x5000 : bits;
+    this.lvt.set(offset, (masked & stored) >>> 0);
     if (offset === REG.TIMER) this.timer.writeMode((this.lvt.get(offset)! >> 17) & 3);
     return [];
   }

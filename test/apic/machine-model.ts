@@ -46,6 +46,7 @@ export class MachineModel implements ApicDriver {
   }
 
   addVcpu(apicId: number, isBsp: boolean, visible: boolean): number {
+    this.rebuild(); // creating a vCPU redraws the map before the vCPU itself can be seen
     this.cpus.push({
       lapic: new LapicModel(apicId, isBsp, this.options),
       runState: isBsp ? RUNNABLE : UNINITIALIZED,
@@ -140,7 +141,7 @@ export class MachineModel implements ApicDriver {
   readMsr(vcpuIndex: number, msr: number): bigint | "#GP" {
     const { lapic } = this.cpus[vcpuIndex]!;
     if (msr === IA32_APIC_BASE) return lapic.base;
-    if (msr === IA32_TSC_DEADLINE) return lapic.timer.deadline;
+    if (msr === IA32_TSC_DEADLINE) return lapic.mode === "off" ? 0n : lapic.timer.deadline;
     return lapic.rdmsr(msr);
   }
 
@@ -148,7 +149,7 @@ export class MachineModel implements ApicDriver {
     return this.change(vcpuIndex, (lapic) => {
       if (msr === IA32_APIC_BASE) return lapic.writeBase(value);
       if (msr === IA32_TSC_DEADLINE) {
-        lapic.timer.writeDeadline(value);
+        this.writeDeadline(lapic, value);
         return true;
       }
       const written = lapic.wrmsr(msr, value);
@@ -156,6 +157,15 @@ export class MachineModel implements ApicDriver {
       this.act(vcpuIndex, written.effects);
       return true;
     });
+  }
+
+  /** The TSC is the virtual time in ns. A deadline in the past fires at once. */
+  private writeDeadline(lapic: LapicModel, tsc: bigint): void {
+    if (lapic.mode === "off" || lapic.timer.mode !== TSC_DEADLINE) return;
+    lapic.timer.writeDeadline(tsc);
+    if (tsc === 0n || tsc > BigInt(this.now)) return;
+    lapic.timer.expire();
+    lapic.timerInterrupt();
   }
 
   writeBaseByHost(vcpuIndex: number, value: bigint): boolean {
@@ -247,10 +257,10 @@ export class MachineModel implements ApicDriver {
 
   private route(message: Message): Receipt {
     const views = this.views;
-    const { accepted, arrived, ret, path, mode } = deliver(views, message, this.policy);
+    const { arrived, ret, path, mode } = deliver(views, message, this.policy);
     views.forEach((view, n) => (this.cpus[n]!.arbitration = view.arbitration));
     for (const position of arrived) this.arrive(this.cpus[position]!, message, mode);
-    return { accepted: [...accepted].sort((a, b) => a - b), ret, path, mode };
+    return { accepted: [...arrived].sort((a, b) => a - b), ret, path, mode };
   }
 
   private arrive(cpu: ModelCpu, message: Message, mode: number): void {

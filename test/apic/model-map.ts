@@ -4,7 +4,14 @@
  * Sources: KVM `kvm_recalculate_phys_map`, `kvm_recalculate_logical_map`, `kvm_apic_map_get_dest_lapic`,
  * `kvm_apic_map_get_logical_dest`; `recalculate_apic_map` of v4.9 for the 4.9 form.
  */
-import { picksOne, x2apicLdr, type Lapic, type Message, type Policy } from "./model-types.js";
+import {
+  pickLowest,
+  picksOne,
+  x2apicLdr,
+  type Lapic,
+  type Message,
+  type Policy,
+} from "./model-types.js";
 
 export interface DestinationMap {
   /** Largest ID that the table can hold. */
@@ -41,7 +48,7 @@ function physicalTable(
     if (policy.map === "both" && mode === "x" && x2id > 0xff) keys.unshift(x2id);
     for (const key of keys) {
       if (policy.low === "all" && table.has(key)) return null;
-      const isKept = policy.low === "owner" && table.has(key) && mode === "x" && key <= 0xff;
+      const isKept = policy.low === "owner" && table.has(key) && mode === "x";
       if (!isKept) table.set(key, position);
     }
   }
@@ -155,10 +162,12 @@ export function lookUp(
     const winner = slots.length === 0 ? undefined : slots[msg.vector % slots.length];
     return winner === undefined ? [] : [winner];
   }
-  const owners = slots.filter((owner) => owner !== undefined);
-  if (owners.length === 0) return [];
-  const key = policy.lowest === "tpr" ? "tpr" : "arbitration";
-  return [owners.reduce((best, next) => (lapics[next]![key] < lapics[best]![key] ? next : best))];
+  // By TPR, which is not KVM's rule, only LAPICs that can take an interrupt compete.
+  const owners = slots
+    .filter((owner) => owner !== undefined)
+    .filter((owner) => policy.lowest === "counter" || lapics[owner]!.sw);
+  const winner = pickLowest(lapics, owners, msg.vector, policy);
+  return winner === null ? [] : [winner];
 }
 
 /** One entry for each bit of the message that lies in the table, lowest first. */

@@ -43,11 +43,11 @@ function matchesX2apicLogical(target: Lapic, dest: number): boolean {
 function matchesXapic(target: Lapic, sender: Lapic | null, msg: Message, policy: Policy): boolean {
   const dest = msg.dest;
   const longSender = sender !== null && sender.mode === "x2";
-  if (dest === 0xff && (policy.bc8x2 || !longSender)) return true;
+  if (dest === 0xff && (policy.bc8x2 || !longSender || msg.logical)) return true;
   if (dest === ALL_ONES && policy.bc32) return true;
   if (policy.high === "trunc") {
     const low = dest & 0xff;
-    if (low === 0xff && dest > 0xff && policy.truncBroadcast && dest !== ALL_ONES) return true;
+    if (low === 0xff && dest > 0xff && policy.truncBroadcast) return true;
     return msg.logical ? matchesXapicLogical(target, low) : low === target.xid;
   }
   if (policy.high === "drop" && dest > 0xff) return false;

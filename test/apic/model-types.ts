@@ -117,3 +117,16 @@ export function accepts(lapic: Lapic, message: Message, mode = message.mode): bo
 export function picksOne(msg: Message): boolean {
   return msg.mode === LOWEST || msg.hint;
 }
+
+/** The winner among candidates that are all able to take the message. Null when there is none. */
+export function pickLowest(
+  lapics: readonly Lapic[],
+  candidates: readonly number[],
+  vector: number,
+  policy: Policy,
+): number | null {
+  if (candidates.length === 0) return null;
+  if (policy.lowest === "hash") return candidates[vector % candidates.length]!;
+  const key = policy.lowest === "tpr" ? "tpr" : "arbitration";
+  return candidates.reduce((best, next) => (lapics[next]![key] < lapics[best]![key] ? next : best));
+}

@@ -10,7 +10,7 @@
  */
 import { buildMap, isBroadcastForMap, lookUp } from "./model-map.js";
 import { scanMatches } from "./model-scan.js";
-import { accepts, FIXED, LOWEST, picksOne } from "./model-types.js";
+import { accepts, FIXED, LOWEST, pickLowest, picksOne } from "./model-types.js";
 import type { Delivery, Lapic, Message, Policy } from "./model-types.js";
 
 /** Routes one message. The LAPICs are in creation order; arbitration counters are the only thing changed. */
@@ -43,24 +43,29 @@ function scan(lapics: readonly Lapic[], msg: Message, asSent: Message, policy: P
     if (target.mode !== "off" && scanMatches(lapics, target, position, msg, policy))
       matching.push(position);
   });
-  if (!picksOne(msg)) return arrive(lapics, matching, msg, asSent, "scan", -1);
+  if (!picksOne(msg)) {
+    const owners = ownersOf(lapics, matching, msg, policy);
+    return arrive(lapics, owners, msg, asSent, "scan", -1);
+  }
 
   const candidates = matching.filter((position) => lapics[position]!.sw);
   const winner = pickLowest(lapics, candidates, msg.vector, policy);
   return arrive(lapics, winner === null ? [] : [winner], msg, asSent, "scan", -1);
 }
 
-/** The winner among candidates that are all able to take the message. Null when there is none. */
-export function pickLowest(
+/** A policy without a map may still give an 8-bit physical ID one owner. */
+function ownersOf(
   lapics: readonly Lapic[],
-  candidates: readonly number[],
-  vector: number,
+  matching: readonly number[],
+  msg: Message,
   policy: Policy,
-): number | null {
-  if (candidates.length === 0) return null;
-  if (policy.lowest === "hash") return candidates[vector % candidates.length]!;
-  const key = policy.lowest === "tpr" ? "tpr" : "arbitration";
-  return candidates.reduce((best, next) => (lapics[next]![key] < lapics[best]![key] ? next : best));
+): number[] {
+  const isOwned = policy.map === "none" && policy.low !== "all";
+  if (!isOwned || matching.length === 0 || msg.logical || msg.shorthand !== 0 || msg.dest >= 0xff) {
+    return [...matching];
+  }
+  if (policy.low === "last") return [matching.at(-1)!];
+  return [matching.find((position) => lapics[position]!.mode === "x2") ?? matching[0]!];
 }
 
 function arrive(
@@ -72,7 +77,8 @@ function arrive(
   nobody: number,
 ): Delivery {
   const took = selected.filter((position) => accepts(lapics[position]!, msg));
-  if (msg.mode === LOWEST) for (const position of took) lapics[position]!.arbitration++;
+  // KVM counts before it asks whether the LAPIC is enabled.
+  if (msg.mode === LOWEST) for (const position of selected) lapics[position]!.arbitration++;
   const ret = selected.length === 0 ? nobody : took.length;
   const modeKept = msg.mode === asSent.mode || (msg.mode === FIXED && asSent.mode === LOWEST);
   return { selected, accepted: modeKept ? took : [], arrived: took, ret, path, mode: msg.mode };

@@ -66,7 +66,8 @@ export class TimerModel {
   writeDivide(value: number): void {
     const before = this.divisor;
     this.divideConfiguration = value;
-    if (this.remaining !== null) this.remaining = (this.remaining / before) * this.divisor;
+    if (this.remaining !== null)
+      this.remaining = Math.floor((this.remaining * this.divisor) / before);
   }
 
   writeMode(mode: number): void {

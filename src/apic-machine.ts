@@ -1,0 +1,42 @@
+/** A core without board and guest: local APICs that the host drives by hand. */
+import type { ApicCore } from "./apic-exports.js";
+import { loadCore, type CoreBuild, type CoreSource } from "./core-source.js";
+import { Core, type CoreImports } from "./core.js";
+import { X2vmError } from "./errors.js";
+
+/** Guest RAM that the core asks for; nothing reads it here. */
+const RAM_BYTES = 65536;
+
+/** No CPU runs, so that the core asks nothing of its host. */
+const SILENT: CoreImports = {
+  ioRead: () => 0xffffffff,
+  ioWrite: () => {},
+  mmioRead: () => 0xffffffff,
+  mmioWrite: () => {},
+  traceEvent: () => {},
+  acknowledgeExtInt: () => 0,
+};
+
+export interface ApicMachineOptions {
+  /** vCPUs that one machine can hold. Default 256. */
+  readonly vcpuCapacity?: number;
+  readonly wasm?: CoreSource;
+  readonly build?: CoreBuild;
+}
+
+/**
+ * Makes an instance of the core for its APICs alone. `apicClear` empties it for the next machine.
+ *
+ * @throws X2vmError CORE_UNAVAILABLE, MEMORY_TOO_LARGE
+ */
+export async function createApicCore(options: ApicMachineOptions = {}): Promise<ApicCore> {
+  const { vcpuCapacity = 256, wasm, build = "release" } = options;
+  const core = await Core.instantiate(await loadCore(wasm, build), () => SILENT);
+  if (core.exports.create(vcpuCapacity, RAM_BYTES, 0) === 0) {
+    throw new X2vmError(
+      "MEMORY_TOO_LARGE",
+      `${vcpuCapacity} vCPU slots do not fit into the 4 GiB of a WebAssembly memory.`,
+    );
+  }
+  return core;
+}
