@@ -2,8 +2,10 @@
  * Block cache: straight-line runs of micro-ops, keyed by physical address and mode.
  *
  *     block    0 gpa u32   4 mode u32 (bit 31: valid)   8 count u16   10 bytes u16   12 hashNext u32
- *             16 links u32 x 2: blocks that follow when the last branch is not taken, taken
- *             24 pageNext u32   32 micro-ops
+ *             16 next u32: the block behind the last instruction   24 pageNext u32   32 micro-ops
+ *
+ * A conditional branch does not end a block: while it is not taken, its block goes on. A direct branch that is taken
+ * knows the block at its target in the `disp` of its micro-op, which it needs for nothing else.
  *
  * A block lies in one page. An instruction that crosses a page, is not in RAM or may run into the CS limit is decoded
  * anew each time into a block of its own that is not kept. Blocks live in an arena that only ever grows; when it is
@@ -75,21 +77,31 @@ export function blockOps(block: usize): usize {
   return block + HEADER_BYTES;
 }
 
-/** The block that follows along a link, or 0. @param link - 0 not taken, 1 taken */
-export function linked(block: usize, link: u32): usize {
-  const target = <usize>load<u32>(block + (link << 2), LINK);
+/** Where a block keeps the one that follows it without a branch. */
+export function nextLink(block: usize): usize {
+  return block + LINK;
+}
+
+/** Where a direct branch keeps the block at its target. @param op - the branch's micro-op */
+export function branchLink(op: usize): usize {
+  return op + offsetof<Op>("disp");
+}
+
+/** The block behind a link, or 0. @param link - from `nextLink` or `branchLink` */
+export function linked(link: usize): usize {
+  const target = <usize>load<u32>(link);
   return target !== 0 && load<u32>(target, 4) & VALID ? target : 0;
 }
 
 /**
- * Links two blocks if that stays true for the life of both: same page, same mode, both kept. Blocks of segments that
+ * Sets a link if it stays true for the life of both blocks: same page, same mode, both kept. Blocks of segments that
  * are not flat are not linked: their limit is checked on every entry.
  */
-export function linkBlocks(from: usize, link: u32, to: usize): void {
+export function setLink(from: usize, link: usize, to: usize): void {
   if ((load<u32>(from) ^ load<u32>(to)) >> 12 !== 0) return;
   const mode = load<u32>(from, 4);
   if (mode !== load<u32>(to, 4) || !(mode & VALID) || !(mode & MODE_FLAT)) return;
-  store<u32>(from + (link << 2), <u32>to, LINK);
+  store<u32>(link, <u32>to);
 }
 
 function slotOf(gpa: u32, mode: u32): usize {

@@ -6,16 +6,21 @@
 import { Vcpu } from "../vcpu";
 import { Op } from "./op";
 
+/** A cell at a constant address: the loop reads it after every instruction, and a global costs it one load more. */
+const cell: usize = memory.data(8, 8);
+
 /** The loop leaves the block when the next micro-op's address is not below this. */
-export let blockEnd: usize = 0;
+export function blockEnd(): usize {
+  return load<usize>(cell);
+}
 
 export function setBlockEnd(end: usize): void {
-  blockEnd = end;
+  store<usize>(cell, end);
 }
 
 /** Leaves the block after the present instruction: requests, modes, decoded code or shadows may have changed. */
 export function leaveBlock(): void {
-  blockEnd = 0;
+  setBlockEnd(0);
 }
 
 /**
@@ -26,7 +31,7 @@ export function leaveBlock(): void {
 export function jumpTo(cpu: Vcpu, op: Op, target: u64): void {
   // The loop adds `op.end` when it leaves the block.
   cpu.rip = target - op.end;
-  blockEnd = 0;
+  setBlockEnd(0);
 }
 
 /** PAUSE and the like: the loop gives the rest of the slice to other vCPUs and clears it. */
@@ -34,5 +39,5 @@ export let yieldSlice = false;
 
 export function setYieldSlice(value: bool): void {
   yieldSlice = value;
-  if (value) blockEnd = 0;
+  if (value) setBlockEnd(0);
 }

@@ -11,7 +11,7 @@ import { isCanonical } from "../mem/paging";
 import { TLB_MASK, tlbRead, tlbWrite } from "../mem/tlb";
 import { Vcpu } from "../vcpu";
 import { GP, UD } from "../x86/exception";
-import { blockCount, blockOps, generation, linkBlocks, linked, lookup } from "./block";
+import { blockCount, blockOps, branchLink, generation, linked, lookup, nextLink, setLink } from "./block";
 import { blockEnd, leaveBlock, setBlockEnd } from "./control";
 import {
   carryFlag,
@@ -45,6 +45,9 @@ const AND: u32 = 4;
 const SUB: u32 = 5;
 const XOR: u32 = 6;
 const CMP: u32 = 7;
+
+/** Beyond any block: a taken branch goes here to leave the loop, at no cost to the other instructions. */
+const FAR: usize = 0xffff0000;
 
 /** First micro-op of the running block: with `currentOp`, how many instructions of it have retired. */
 let firstOp: usize = 0;
@@ -501,7 +504,7 @@ function usesStack(cpu: Vcpu, op: Op): bool {
 }
 
 /** False for returns and indirect jumps: the block that follows them is another one each time. */
-function isLinkable(op: Op): bool {
+function fallsThrough(op: Op): bool {
   const handler = <u32>op.handler;
   return !((handler >= RET && handler < JMP) || handler >= JMP_R);
 }
@@ -525,7 +528,7 @@ export function execute(cpu: Vcpu, limit: u32): u32 {
     firstOp = first;
     retiredBefore = limit - left;
     setBlockEnd(first + <usize>(whole ? count : left) * OP_BYTES);
-    let link: i32 = -1;
+    let taken: usize = 0;
     let at = first;
     do {
       const op = changetype<Op>(at);
@@ -665,27 +668,27 @@ export function execute(cpu: Vcpu, limit: u32): u32 {
         case 140: Fast.push<u64>(cpu, op); break;
         case 141: Fast.pop<u32>(cpu, op); break;
         case 142: Fast.pop<u64>(cpu, op); break;
-        case 143: if (Fast.call<u32>(cpu, op)) link = 1; break;
-        case 144: if (Fast.call<u64>(cpu, op)) link = 1; break;
+        case 143: if (Fast.call<u32>(cpu, op)) { taken = at; at = FAR; } break;
+        case 144: if (Fast.call<u64>(cpu, op)) { taken = at; at = FAR; } break;
         case 145: Fast.ret<u32>(cpu, op); break;
         case 146: Fast.ret<u64>(cpu, op); break;
-        case 147: link = 1; break;
-        case 148: link = overflowFlag(cpu) ? 1 : 0; break;
-        case 149: link = !overflowFlag(cpu) ? 1 : 0; break;
-        case 150: link = carryFlag(cpu) ? 1 : 0; break;
-        case 151: link = !carryFlag(cpu) ? 1 : 0; break;
-        case 152: link = zeroFlag(cpu) ? 1 : 0; break;
-        case 153: link = !zeroFlag(cpu) ? 1 : 0; break;
-        case 154: link = carryFlag(cpu) || zeroFlag(cpu) ? 1 : 0; break;
-        case 155: link = !(carryFlag(cpu) || zeroFlag(cpu)) ? 1 : 0; break;
-        case 156: link = signFlag(cpu) ? 1 : 0; break;
-        case 157: link = !signFlag(cpu) ? 1 : 0; break;
-        case 158: link = parityFlag(cpu) ? 1 : 0; break;
-        case 159: link = !parityFlag(cpu) ? 1 : 0; break;
-        case 160: link = signFlag(cpu) !== overflowFlag(cpu) ? 1 : 0; break;
-        case 161: link = signFlag(cpu) === overflowFlag(cpu) ? 1 : 0; break;
-        case 162: link = zeroFlag(cpu) || signFlag(cpu) !== overflowFlag(cpu) ? 1 : 0; break;
-        case 163: link = !zeroFlag(cpu) && signFlag(cpu) === overflowFlag(cpu) ? 1 : 0; break;
+        case 147: taken = at; at = FAR; break;
+        case 148: if (overflowFlag(cpu)) { taken = at; at = FAR; } break;
+        case 149: if (!overflowFlag(cpu)) { taken = at; at = FAR; } break;
+        case 150: if (carryFlag(cpu)) { taken = at; at = FAR; } break;
+        case 151: if (!carryFlag(cpu)) { taken = at; at = FAR; } break;
+        case 152: if (zeroFlag(cpu)) { taken = at; at = FAR; } break;
+        case 153: if (!zeroFlag(cpu)) { taken = at; at = FAR; } break;
+        case 154: if (carryFlag(cpu) || zeroFlag(cpu)) { taken = at; at = FAR; } break;
+        case 155: if (!(carryFlag(cpu) || zeroFlag(cpu))) { taken = at; at = FAR; } break;
+        case 156: if (signFlag(cpu)) { taken = at; at = FAR; } break;
+        case 157: if (!signFlag(cpu)) { taken = at; at = FAR; } break;
+        case 158: if (parityFlag(cpu)) { taken = at; at = FAR; } break;
+        case 159: if (!parityFlag(cpu)) { taken = at; at = FAR; } break;
+        case 160: if (signFlag(cpu) !== overflowFlag(cpu)) { taken = at; at = FAR; } break;
+        case 161: if (signFlag(cpu) === overflowFlag(cpu)) { taken = at; at = FAR; } break;
+        case 162: if (zeroFlag(cpu) || signFlag(cpu) !== overflowFlag(cpu)) { taken = at; at = FAR; } break;
+        case 163: if (!zeroFlag(cpu) && signFlag(cpu) === overflowFlag(cpu)) { taken = at; at = FAR; } break;
         case 164: Fast.testMI<u32>(cpu, op); break;
         case 165: Fast.testMI<u64>(cpu, op); break;
         case 166: Fast.incM<u32>(cpu, op); break;
@@ -709,40 +712,41 @@ export function execute(cpu: Vcpu, limit: u32): u32 {
         default: outOfLine(cpu, op); break;
       }
       at += OP_BYTES;
-    } while (at < blockEnd);
+    } while (at < blockEnd());
 
-    const last = changetype<Op>(at - OP_BYTES);
-    const done = <u32>((at - first) / OP_BYTES);
-    if (blockEnd === 0) {
+    const lastAt = taken !== 0 ? taken : at - OP_BYTES;
+    const last = changetype<Op>(lastAt);
+    const done = <u32>((lastAt - first) / OP_BYTES) + 1;
+    const branch = taken !== 0 ? <u64>last.imm : 0;
+    if (blockEnd() === 0) {
       if (cpu.fault !== 0 && !(cpu.fault & FAULT_TRAP)) {
         if (cpu.fault & FAULT_NONCANONICAL && usesStack(cpu, last)) throughStack(cpu);
         cpu.rip = (cpu.rip + last.end - last.length) & ripMask;
         return limit - left + done - 1;
       }
-      // The instruction may have changed the mode: SYSENTER and call gates enter 64-bit code from 32-bit code.
+      // The instruction may have changed the mode.
       const mask: u64 = cpu.mode & MODE_64 ? -1 : 0xffffffff;
-      cpu.rip = (cpu.rip + last.end + (link === 1 ? last.imm : 0)) & mask;
+      cpu.rip = (cpu.rip + last.end + branch) & mask;
       return limit - left + done;
     }
     left -= done;
-    const target = (cpu.rip + last.end + (link === 1 ? last.imm : 0)) & ripMask;
-    cpu.rip = target;
+    cpu.rip = (cpu.rip + last.end + branch) & ripMask;
     if (left === 0) return limit;
-    // A whole block without a branch at its end falls through; a return or indirect jump has no link.
-    if (link < 0 && isLinkable(last)) link = 0;
-    if (link >= 0) {
-      const next = linked(block, link);
-      if (next !== 0) {
-        block = next;
-        continue;
-      }
-      const born = generation;
-      const found = lookup(cpu);
-      if (found !== 0 && born === generation) linkBlocks(block, link, found);
-      block = found;
+    // Returns and indirect jumps have no link; anything else that is not a branch falls through.
+    if (taken === 0 && !fallsThrough(last)) {
+      block = lookup(cpu);
       continue;
     }
-    block = lookup(cpu);
+    const link = taken !== 0 ? branchLink(taken) : nextLink(block);
+    const next = linked(link);
+    if (next !== 0) {
+      block = next;
+      continue;
+    }
+    const born = generation;
+    const found = lookup(cpu);
+    if (found !== 0 && born === generation) setLink(block, link, found);
+    block = found;
   }
   return limit - left;
 }
