@@ -246,8 +246,8 @@ export class Pic8259 implements Device {
   #highestRequest(): number {
     const irq = this.#highest(this.#irr & ~this.#imr);
     if (irq < 0) return -1;
-    // Special mask mode: a masked input in service holds back nothing, others only themselves.
-    const inService = this.#isSpecialMask ? this.#isr & ~this.#imr & (1 << irq) : this.#isr;
+    // Special mask mode: an input in service that is masked holds nothing back.
+    const inService = this.#isSpecialMask ? this.#isr & ~this.#imr : this.#isr;
     const served = this.#highest(inService);
     return served >= 0 && this.#rank(irq) >= this.#rank(served) ? -1 : irq;
   }
