@@ -27,7 +27,7 @@ import { Vcpu } from "./vcpu.js";
 /** Why `run` came back. */
 export type StopReason =
   | "exit" // the guest ended the run: `exitCode`
-  | "budget" // `maxInstructions` are retired
+  | "budget" // `maxInstructions` are used up
   | "time" // virtual time has reached `untilNs`
   | "idle" // every CPU waits, no timer is armed and no action of the host is due
   | "stopped" // `stop` was called
@@ -36,7 +36,7 @@ export type StopReason =
   | "unimplemented"; // an instruction that this machine does not know: `vcpuIndex`
 
 export interface RunOptions {
-  /** Instructions to retire at most, all CPUs together. Default: no limit. */
+  /** Instructions at most, all CPUs together; the delivery of a fault counts as one. Default: no limit. */
   readonly maxInstructions?: number;
   /** Virtual time at which to stop, in nanoseconds. Default: never. */
   readonly untilNs?: number;
@@ -200,8 +200,9 @@ export class Machine {
       throw new X2vmError("BAD_OPTION", `untilNs is ${untilNs}, not a time from 0.`);
     const start = this.instructions;
     this.#stop = undefined;
+    const limits = { budget: Math.floor(maxInstructions), untilNs: Math.ceil(untilNs) };
     let stop: Stop | undefined;
-    while (stop === undefined) stop = this.#runSlice(start + maxInstructions, untilNs);
+    while (stop === undefined) stop = this.#runSlice(limits);
     return { ...stop, instructions: this.instructions - start, virtualNs: this.virtualNs };
   }
 
@@ -242,7 +243,7 @@ export class Machine {
   at(virtualNs: number, action: () => void): void {
     if (!(virtualNs >= 0))
       throw new X2vmError("BAD_OPTION", `${virtualNs} is not a virtual time in nanoseconds.`);
-    this.#schedule.add(virtualNs, action);
+    this.#schedule.add(Math.ceil(virtualNs), action);
     if (this.#isInCore) this.#core.exports.requestStop(); // the run goes on with the new time in view
   }
 
@@ -327,6 +328,11 @@ export class Machine {
     this.#board.uart.receive(typeof data === "string" ? new TextEncoder().encode(data) : data);
   }
 
+  /** Whether serial input would interrupt the guest: an idle machine that can still be woken from outside. */
+  get listensToSerial(): boolean {
+    return this.#board.uart.isReceiveInterruptEnabled;
+  }
+
   /** Hash of the whole state (RAM, vCPUs, virtual time, devices): 32 hexadecimal digits, equal for equal states. */
   stateHash(): string {
     this.#assertUsable();
@@ -360,18 +366,24 @@ export class Machine {
     };
   }
 
-  /** One call of the core. @returns why the run ends, or undefined when it goes on */
-  #runSlice(lastInstruction: number, untilNs: number): Stop | undefined {
+  /** One call of the core; takes what it used off the budget. @returns why the run ends, or undefined when it goes on */
+  #runSlice(limits: { budget: number; readonly untilNs: number }): Stop | undefined {
     this.#runDueActions();
     if (this.#stop !== undefined) return this.#stop;
-    const budget = lastInstruction - this.instructions;
-    if (budget <= 0) return { reason: "budget" };
+    if (limits.budget <= 0) return { reason: "budget" };
     const { exports } = this.#core;
-    exports.setStopTime(Math.min(untilNs, this.#schedule.nextNs));
-    const exit = this.#inCore(() => exports.run(Math.min(budget, SLICE_INSTRUCTIONS)));
+    const stopNs = Math.min(limits.untilNs, this.#schedule.nextNs);
+    exports.setStopTime(stopNs === Infinity ? -1 : stopNs);
+    const slice = Math.min(limits.budget, SLICE_INSTRUCTIONS);
+    const before = this.instructions;
+    const exit = this.#inCore(() => exports.run(slice));
+    // Deliveries of faults count as instructions, but do not retire: a used up budget is the core's word.
+    limits.budget -= exit === abi.EXIT_BUDGET ? slice : this.instructions - before;
     if (this.#stop !== undefined) return this.#stop;
     if (exit === abi.EXIT_BUDGET || exit === abi.EXIT_STOP) return undefined;
-    if (exit === abi.EXIT_TIME) return this.virtualNs >= untilNs ? { reason: "time" } : undefined;
+    if (exit === abi.EXIT_TIME) {
+      return this.virtualNs >= limits.untilNs ? { reason: "time" } : undefined;
+    }
     return this.#stopOf(exit);
   }
 

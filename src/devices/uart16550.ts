@@ -86,6 +86,11 @@ export class Uart16550 implements Device {
     this.#update();
   }
 
+  /** Received bytes would raise the interrupt line. */
+  get isReceiveInterruptEnabled(): boolean {
+    return (this.#ier & IER_RDA) !== 0 && this.#isConnected;
+  }
+
   read(offset: number, _size: AccessSize): number {
     const value = this.#readRegister(offset);
     this.#update();
@@ -279,8 +284,11 @@ export class Uart16550 implements Device {
     return IIR_NONE;
   }
 
+  get #isConnected(): boolean {
+    return (this.#mcr & (MCR_OUT2 | MCR_LOOP)) === MCR_OUT2;
+  }
+
   #update(): void {
-    const isConnected = (this.#mcr & (MCR_OUT2 | MCR_LOOP)) === MCR_OUT2;
-    this.#line.set(isConnected && this.#interruptCause() !== IIR_NONE);
+    this.#line.set(this.#isConnected && this.#interruptCause() !== IIR_NONE);
   }
 }

@@ -1,0 +1,67 @@
+/** One run of a guest from the command line: machine, console, trace file, limits. */
+import { basename } from "node:path";
+import { Machine, type LoadOptions, type MachineOptions, type RunResult } from "../index.js";
+import type { PlannedHotplug } from "./args.js";
+import type { RunReport } from "./summary.js";
+import type { Terminal } from "./terminal.js";
+
+/** Everything that decides a run: two sessions of the same plan give the same run. */
+export interface SessionPlan {
+  readonly imagePath: string;
+  readonly image: Uint8Array;
+  readonly machine: MachineOptions;
+  readonly load: LoadOptions;
+  readonly hotplugs: readonly PlannedHotplug[];
+  readonly forceHotplug: boolean;
+  /** For the guest's serial port, there from the start. */
+  readonly input: Uint8Array | undefined;
+  readonly maxInstructions: number;
+  readonly untilNs: number;
+}
+
+/** Instructions between two looks at the terminal: about a hundredth of a second. */
+const SLICE_INSTRUCTIONS = 4e6;
+
+/** Makes and loads the machine of a plan. @throws X2vmError */
+export async function prepare(plan: SessionPlan): Promise<Machine> {
+  const machine = await Machine.create(plan.machine);
+  machine.load(plan.image, { name: basename(plan.imagePath), ...plan.load });
+  for (const { apicId, ns } of plan.hotplugs) {
+    machine.at(ns, () => machine.hotplug({ apicId, force: plan.forceHotplug }));
+  }
+  if (plan.input !== undefined) machine.sendSerial(plan.input);
+  return machine;
+}
+
+/** Runs to the end, or until the user has enough. @param terminal - open */
+export async function runToEnd(
+  machine: Machine,
+  plan: SessionPlan,
+  terminal: Terminal,
+): Promise<RunReport> {
+  const start = performance.now();
+  let budget = plan.maxInstructions;
+  let result: RunResult;
+  for (;;) {
+    const slice = Math.min(budget, SLICE_INSTRUCTIONS);
+    result = machine.run({ maxInstructions: slice, untilNs: plan.untilNs });
+    budget -= slice;
+    await terminal.breathe();
+    if (terminal.isInterrupted) break;
+    if (result.reason === "idle" && terminal.isInteractive && machine.listensToSerial) {
+      await terminal.activity();
+      if (terminal.isInterrupted) break;
+      budget += slice;
+    } else if (result.reason !== "budget" || budget <= 0) {
+      break;
+    }
+  }
+  const culprit = result.vcpuIndex === undefined ? undefined : machine.vcpus[result.vcpuIndex];
+  return {
+    ...result,
+    ...(culprit === undefined ? {} : { apicId: culprit.apicId }),
+    instructions: machine.instructions,
+    isInterrupted: terminal.isInterrupted,
+    wallMs: performance.now() - start,
+  };
+}
