@@ -74,7 +74,7 @@ export function addRunCommand(program: Command): void {
       "--hotplug <id@time>",
       "add a CPU at a virtual time: 0x123@2ms; can be repeated",
       (text, all: PlannedHotplug[]) => [...all, parseHotplug(text, "--hotplug")],
-      [],
+      [] as PlannedHotplug[],
     )
     .option("--force-hotplug", "add CPUs even where the policy cannot wake them")
     .option("--input <file>", "input of the serial port from the start; - for standard input")
