@@ -111,6 +111,7 @@ static void prefixSoup(struct vector *v) {
     v->bytes[v->length++] = v->form->mode == 64 && chance(3) ? 0x40 | (uint8_t)below(16) : PREFIXES[below(sizeof PREFIXES)];
   memcpy(v->bytes + v->length, opcode + 1, opcode[0]);
   v->length += opcode[0];
+  v->undefined = opcode[1] == 0x0f && opcode[2] == 0xaf ? SF | ZF | AF | PF : opcode[1] == 0x30 ? AF : 0;
   v->before.rip = v->seeded.rip;
 }
 

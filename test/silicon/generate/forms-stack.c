@@ -45,12 +45,18 @@ static void pushTarget(struct vector *v) {
   else if (v->form->mode == 64 && onStack(at, 1)) v->skip = true;
 }
 
+/* A call beyond the limit of CS on a stack that faults too: which comes first differs from maker to maker. */
+static void moveStackUnless(struct vector *v, uint64_t target) {
+  if (v->form->mode != 16 || v->form->size == 16 || target <= 0xffff) moveStack(v);
+}
+
 static void toTarget(struct vector *v) {
-  if (strncmp(v->form->name, "call", 4) == 0) moveStack(v);
-  setRm(v, pickJump(v));
+  uint64_t target = pickJump(v);
+  setRm(v, target);
+  if (strncmp(v->form->name, "call", 4) == 0) moveStackUnless(v, getRm(v));
   if (v->form->rm == RM_REG && v->rm == RSP && strncmp(v->form->name, "call", 4) == 0) v->skip = true;
   if (v->form->rm == RM_MEM && v->form->mode == 64) {
-    uint64_t target = readBefore(v, v->ea, 8);
+    target = readBefore(v, v->ea, 8);
     bool whole = insideData(v->ea, 8) && v->ea < STACK;
     if (whole && target >> 32) v->skip = true; /* read-only page: no target of ours */
     if (!whole && insideData(v->ea, 8)) v->skip = true;
@@ -58,7 +64,8 @@ static void toTarget(struct vector *v) {
 }
 
 static void relative(struct vector *v) {
-  if (strncmp(v->form->name, "call", 4) == 0) moveStack(v);
+  uint64_t target = (uint32_t)(v->before.rip + (uint64_t)v->length + (uint64_t)v->immediate);
+  if (strncmp(v->form->name, "call", 4) == 0) moveStackUnless(v, target);
   if (v->form->mode != 64 || v->immediateBytes != 4) return;
   setImmediate(v, (int64_t)below(0x900000) - 0x480000);
 }

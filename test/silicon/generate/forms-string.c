@@ -58,6 +58,8 @@ static void strings(struct vector *v) {
   if (source) setAddressRegister(v, RSI, from - linearOf(f->mode, segment));
   if (destination) setAddressRegister(v, RDI, to - linearOf(f->mode, ES));
   if (repeated) setAddressRegister(v, RCX, count);
+  /* whether a 32-bit count that was never decremented is zero-extended differs from maker to maker */
+  if (repeated && f->mode == 64 && addressBits(f) == 32 && (leaves || count == 0)) v->before.gpr[RCX] = count;
 
   /* Comparisons: equal for some elements, or unequal for some, so that the repeat has something to do. */
   if ((op == CMPS || op == SCAS) && !leaves && chance(3) == false) {
@@ -91,6 +93,7 @@ void stringForms(int mode) {
         for (int variant = 0; variant < (mode == 64 && (op == MOVS || op == CMPS || op == LODS) ? 3 : 2); variant++) {
           static const char *VARIANTS[3] = {"", "a ", "gs "}, *PREFIXES[3] = {"", "67 ", "65 "};
           char text[64], bytes[32];
+          if (variant == 1 && mode == 32 && op == CMPS) continue; /* both operands fault: either may come first */
           snprintf(text, sizeof text, "%s%s%s%c", VARIANTS[variant], REPEATS[repeat].name, NAMES[op], SUFFIX[size]);
           snprintf(bytes, sizeof bytes, "%s%02x", REPEATS[repeat].prefix, (unsigned)OPCODES[op] + (size != 8));
           struct form *f = addForm(mode, text, bytes, size, NO_RM);
