@@ -83,6 +83,7 @@ static void enter(ucontext_t *context, struct vector *v) {
   *saved |= 3;
   context->uc_flags |= 6; /* UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS */
   if (v->form->mode != 64 || v->form->options & OPT_SEG_REG) loadDataSegments(s->selector);
+  if (v->form->mode == 64) prctl(ARCH_SET_GS, GS_BASE); /* loading a null selector cleared it */
 }
 
 static void leave(ucontext_t *context, struct vector *v) {
