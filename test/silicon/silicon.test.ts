@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { SEGMENTS, WINDOWS } from "./environment.js";
+import { WINDOWS } from "./environment.js";
 import { readSiliconFile } from "./reader.js";
 import { disagreements, runSiliconFile, type SiliconTarget } from "./runner.js";
 import type { SiliconVector } from "./reader.js";
@@ -72,11 +72,12 @@ describe("silicon vectors", () => {
   it.each(FILES)("%s reads to its end, in forms of one name each", (name) => {
     const file = open(name);
     let count = 0;
+    let longest = 0;
     for (const vector of file.vectors()) {
       count++;
-      expect(vector.bytes.length).toBeLessThanOrEqual(16); // 16: past the limit
-      expect(vector.before.segments[2]).toBe(SEGMENTS[vector.mode][2]!.selector);
+      longest = Math.max(longest, vector.bytes.length);
     }
+    expect(longest).toBeLessThanOrEqual(16); // 15, and the one that breaks the limit
     expect(count).toBe(file.forms.reduce((sum, form) => sum + form.count, 0));
     expect(new Set(file.forms.map((form) => `${form.mode} ${form.name}`)).size).toBe(
       file.forms.length,

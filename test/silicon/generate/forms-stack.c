@@ -132,6 +132,11 @@ static void popFlags(struct vector *v) {
   else if (onStack(at, 1)) v->skip = true;
 }
 
+/* The kernel half answers otherwise than an empty one would: page faults there are reported as protection faults. */
+static void pushMemory(struct vector *v) {
+  if (v->form->mode == 64 && v->before.gpr[RSP] >> 32) v->skip = true;
+}
+
 static void popMemory(struct vector *v) {
   if (v->form->rm == RM_REG) moveStack(v);
 }
@@ -198,6 +203,7 @@ void stackForms(int mode) {
     struct rm_forms f = addRm(mode, NAMED("push E%c"), "ff /6", size, OPT_DEFAULT64, 0, false);
     f.mem->options |= OPT_SAFE;
     f.reg->prepare = moveStack;
+    f.mem->prepare = pushMemory;
     f = addRm(mode, NAMED("pop E%c"), "8f /0", size, OPT_DEFAULT64 | OPT_WRITES, 0, false);
     f.reg->prepare = popMemory;
     f.mem->implicit = BIT(RSP);
