@@ -26,7 +26,7 @@ import { pvEoiAddress, resolvePvEoi, wantsPvEoi } from "./pv-eoi";
 import { setKnob } from "./knobs";
 import { lapicCreate, lapicInit, lapicReset } from "./reset";
 import { timerExpired } from "./timer";
-import { setTraceMask } from "./trace";
+import { setTraceMask as storeTraceMask } from "./trace";
 import { fabricExpired, sendMessage } from "./transit";
 
 function cpuAt(vcpuIndex: u32): Vcpu {
@@ -296,6 +296,6 @@ export function apicFabricExpired(nowLow: u32, nowHigh: u32): void {
   fabricExpired(time(nowLow, nowHigh));
 }
 
-export function apicTrace(mask: u32): void {
-  setTraceMask(mask);
+export function setTraceMask(mask: u32): void {
+  storeTraceMask(mask);
 }
