@@ -14,15 +14,7 @@ import {
   setSubFlags,
 } from "./flags";
 import { Op } from "./op";
-import {
-  readReg,
-  readRm,
-  readRmForWrite,
-  register,
-  setRegister,
-  writeReg,
-  writeRm,
-} from "./operand";
+import { readReg, readRm, readRmForWrite, register, setRegister, writeRm } from "./operand";
 import { RAX } from "./registers";
 
 // Opcode bits 5:3 of the one-byte forms, ModRM.reg of group 1.
@@ -31,7 +23,6 @@ const OR: u32 = 1;
 const ADC: u32 = 2;
 const SBB: u32 = 3;
 const AND: u32 = 4;
-const SUB: u32 = 5;
 const XOR: u32 = 6;
 const CMP: u32 = 7;
 
@@ -59,7 +50,7 @@ function compute<T>(cpu: Vcpu, operation: u32, a: T, b: T): T {
     case XOR:
       result = a ^ b;
       break;
-    default:
+    default: // SUB and CMP
       result = a - b;
       setSubFlags<T>(cpu, a, b, result);
       return result;

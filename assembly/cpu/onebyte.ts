@@ -7,14 +7,7 @@ import { raise } from "../fault";
 import { Vcpu } from "../vcpu";
 import { DF_FLAG } from "../x86/eflags";
 import { UD } from "../x86/exception";
-import {
-  arithmetic,
-  dec,
-  group1,
-  inc,
-  test,
-  testAccumulator,
-} from "./alu";
+import { arithmetic, dec, group1, inc, test, testAccumulator } from "./alu";
 import {
   asciiAdjustAdd,
   asciiAdjustDivide,

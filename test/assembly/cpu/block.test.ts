@@ -1,7 +1,17 @@
 /** What the block cache, the TLB and budgets must never show: assembly/cpu/block.ts, run.ts, mem/code-map.ts. */
 import { describe, expect, it } from "vitest";
 import type { Machine } from "../../../src/index.js";
-import { BUILDS, CODE, PDPT, PT, hex, longMode, readU64, setGate64, writeU64 } from "../../support/machine.js";
+import {
+  BUILDS,
+  CODE,
+  PDPT,
+  PT,
+  hex,
+  longMode,
+  readU64,
+  setGate64,
+  writeU64,
+} from "../../support/machine.js";
 
 /** Runs to HLT in budgets of `slice` instructions. */
 function runToHalt(target: Machine, slice: number): void {
