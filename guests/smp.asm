@@ -10,6 +10,24 @@
 %define STACK_BYTES 512
 %include "lib/guest.inc"
 
+; check_work "name": the three shared counters hold what was done, and so does the sum over all CPUs.
+%macro check_work 1
+    %strcat xadd_name %1, ": LOCK XADD lost nothing"
+    %strcat cmpxchg_name %1, ": LOCK CMPXCHG lost nothing"
+    %strcat spinlock_name %1, ": the spinlock let nobody through"
+    %strcat sum_name %1, ": the CPUs' own counts add up"
+    xor edx, edx
+    for_each_cpu
+        add rdx, [rbx + percpu.work]
+    next_cpu
+    mov rax, [finished]
+    imul rax, rax, ROUNDS
+    check_equal xadd_name, [tickets], rax
+    check_equal cmpxchg_name, [exchanged], rax
+    check_equal spinlock_name, [guarded], rax
+    check_equal sum_name, rdx, rax
+%endmacro
+
 ROUNDS     equ 1000                             ; units of work for each CPU and start
 ARRIVAL_US equ 2000000                          ; longest wait for CPUs to arrive and to finish
 SETTLE_US  equ 20000                            ; without fw_cfg: nobody came for so long, so all are here
@@ -51,7 +69,7 @@ main:
     mov edx, 1
     call check_arrivals
     check_equal "broadcast: each CPU starts once", rax, 0
-    call check_work
+    check_work "broadcast"
 
     ; One by one.
     for_each_cpu
@@ -67,7 +85,7 @@ main:
     call check_arrivals
     check_equal "one by one: each CPU starts once more", rax, 0
     check_equal "one by one: no CPU is new", [cpu_count], [expected]
-    call check_work
+    check_work "one by one"
     ret
 
 ap_main:
@@ -178,20 +196,6 @@ check_records:
     next_cpu
     check_equal "IDs: CPUID.1, CPUID.0BH and the APIC ID register agree", rcx, 0
     check_equal "modes: every CPU came through real, protected and 64-bit mode", rdx, 0
-    ret
-
-; The three shared counters hold what was done, and so does the sum over all CPUs.
-check_work:
-    xor edx, edx
-    for_each_cpu
-        add rdx, [rbx + percpu.work]
-    next_cpu
-    mov rax, [finished]
-    imul rax, rax, ROUNDS
-    check_equal "work: LOCK XADD lost nothing", [tickets], rax
-    check_equal "work: LOCK CMPXCHG lost nothing", [exchanged], rax
-    check_equal "work: the spinlock let nobody through", [guarded], rax
-    check_equal "work: the CPUs' own counts add up", rdx, rax
     ret
 
 guest_end
