@@ -13,7 +13,7 @@
 ;   xapic     the other boot CPUs stay in xAPIC mode (8-bit IDs), while the sender and the new CPU use x2APIC mode
 ;   reonline  before the new CPU is woken, the first other boot CPU gets INIT and STARTUP: does the new CPU, whose
 ;             8-bit ID may be the same, wake by that?
-;   wall      waits last a hundred times longer (see lib/guest.inc)
+;   wall      for a machine whose time is the wall clock's (see lib/guest.inc)
 ;
 ; Source      QEMU docs/specs/acpi_cpu_hotplug, modern register block; Intel SDM 3A "MP Initialization Protocol",
 ;             "x2APIC ID", "ICR Operation in x2APIC Mode".
@@ -282,7 +282,7 @@ say_id:
 ; The boot CPU's share, until a CPU is inserted. Carry set: none was.
 work_until_insert:
     mov eax, INSERT_US
-    call start_wait
+    call start_time
 .more:
     mov ebx, UNITS
 .unit:

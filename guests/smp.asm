@@ -29,7 +29,7 @@
 %endmacro
 
 ROUNDS     equ 1000                             ; units of work for each CPU and start
-ARRIVAL_US equ 2000000                          ; longest wait for CPUs to arrive and to finish
+ARRIVAL_US equ 200000                           ; longest wait for CPUs to arrive and to finish
 SETTLE_US  equ 20000                            ; without fw_cfg: nobody came for so long, so all are here
 
 section .data
@@ -123,8 +123,9 @@ work:
 count_by_arrival:
     mov rax, [cpu_count]
     mov [expected], rax
-    wait_for SETTLE_US, [cpu_count], ne, rax
-    jnc count_by_arrival
+    delay_us SETTLE_US
+    cmp rax, [cpu_count]
+    jne count_by_arrival
     ret
 
 ; RBX = record: INIT, STARTUP, STARTUP to that CPU alone; waits until its work is done.

@@ -9,7 +9,7 @@
 %define MAX_CPUS 64
 %include "lib/guest.inc"
 
-ARRIVAL_US   equ 2000000                        ; longest wait for what must happen
+ARRIVAL_US   equ 20000                          ; longest wait for what must happen
 QUIET_US     equ 500                            ; how long nothing must happen
 TIMER_VECTOR equ 0x60
 ONE_SHOT     equ 0 << 17                        ; LVT timer modes
@@ -76,7 +76,7 @@ timer_handler:
 
 ; RAX = ticks, or counts, of FAR_US.
 far_away:
-    imul rax, [wait_factor], FAR_US * TICKS_PER_US
+    imul rax, [delay_factor], FAR_US * TICKS_PER_US
     ret
 
 ; RAX = ticks from `arm` to the last interrupt.
