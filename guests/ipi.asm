@@ -12,7 +12,7 @@
 %include "lib/guest.inc"
 
 ARRIVAL_US equ 20000                            ; longest wait for what must happen
-QUIET_US   equ 200                              ; how long nothing must happen, for "does not"
+QUIET_US   equ 100                              ; how long nothing must happen, for "does not"
 
 VECTOR_NMI equ 2
 A_VECTOR   equ 0x51                             ; vectors of the traced handlers a, b, c, d

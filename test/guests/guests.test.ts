@@ -9,6 +9,7 @@ import { describe, expect, it } from "vitest";
 import { GUESTS, expectedLines, readManifest, type Guest, type GuestRun } from "./manifest.js";
 import { hasQemu, isInstalled, runOnQemu } from "./qemu.js";
 
+const NASM = "nasm";
 const manifest = readManifest();
 const folder = fileURLToPath(GUESTS);
 const read = (file: string) => readFileSync(new URL(file, GUESTS));
@@ -16,8 +17,8 @@ const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest(
 
 /** Why a binary cannot be compared with a fresh one, or undefined. */
 function rebuildObstacle(): string | undefined {
-  if (!isInstalled("nasm", "-v")) return "nasm is not installed";
-  const version = execFileSync("nasm", ["-v"], { encoding: "utf8" });
+  if (!isInstalled(NASM, "-v")) return "nasm is not installed";
+  const version = execFileSync(NASM, ["-v"], { encoding: "utf8" });
   if (version.includes(`version ${manifest.nasm} `)) return undefined;
   return `the binaries were built by NASM ${manifest.nasm}, this is ${version.trim()}`;
 }
@@ -61,7 +62,7 @@ describe("binaries", () => {
     it(title, () => {
       const output = mkdtempSync(join(tmpdir(), "x2vm-nasm-"));
       const file = join(output, guest.binary.file);
-      execFileSync("nasm", ["-f", "bin", "-o", file, `${guest.name}.asm`], { cwd: folder });
+      execFileSync(NASM, ["-f", "bin", "-o", file, `${guest.name}.asm`], { cwd: folder });
       const same = readFileSync(file).equals(read(guest.binary.file));
       rmSync(output, { recursive: true });
       expect(same, "run `node guests/build.mjs`").toBe(true);

@@ -1,5 +1,6 @@
 /** The guests' manifest: what it says, and how a run's output is held to it. */
 import { readFileSync } from "node:fs";
+import type { LoadOptions } from "../../src/loaders/image.js";
 import type { MachineOptions } from "../../src/options.js";
 
 export const GUESTS = new URL("../../guests/", import.meta.url);
@@ -67,7 +68,7 @@ export function readManifest(): Manifest {
 }
 
 /** What the machine must be made with and given for a run: the one place that knows both sides. */
-export function machineRun(run: GuestRun) {
+export function machineRun(guest: Guest, run: GuestRun) {
   const options: MachineOptions = {
     apicIds: run.apicIds.map(Number),
     memoryBytes: run.memoryMiB * 2 ** 20,
@@ -76,7 +77,11 @@ export function machineRun(run: GuestRun) {
     atNs,
     request: { apicId: Number(apicId), force },
   }));
-  return { options, hotplug, commandLine: run.append, policy: run.policy };
+  const load: LoadOptions = {
+    name: guest.binary.file,
+    ...(run.append === "" ? {} : { commandLine: run.append }),
+  };
+  return { options, hotplug, load };
 }
 
 /** Lines of a serial output; what stands behind the last line feed counts as a line too, unless it is empty. */
