@@ -27,6 +27,16 @@ export interface ApicExports {
     level: number,
   ): number;
   apicSignalMsi(addressLow: number, addressHigh: number, data: number): number;
+  /** KVM's hypercall 10. @returns LAPICs that accepted, or a negative error */
+  apicPvSendIpi(
+    bitmap0: number,
+    bitmap1: number,
+    bitmap2: number,
+    bitmap3: number,
+    lowest: number,
+    icr: number,
+    is64: number,
+  ): number;
   apicAccepted(vcpuIndex: number): number;
   apicDeliveredMode(): number;
   apicPath(): number;
@@ -70,7 +80,10 @@ export interface ApicExports {
 
 /** An instance of the core whose APICs can be driven. */
 export interface ApicCore {
-  readonly exports: ApicExports & { vcpuAddress(vcpuIndex: number): number };
+  readonly exports: ApicExports & {
+    vcpuAddress(vcpuIndex: number): number;
+    removeVcpu(vcpuIndex: number): number;
+  };
   /** Linear memory. */
   readonly view: DataView;
 }
