@@ -83,7 +83,10 @@ export interface ApicCore {
   readonly exports: ApicExports & {
     vcpuAddress(vcpuIndex: number): number;
     removeVcpu(vcpuIndex: number): number;
+    setTraceMask(mask: number): void;
   };
   /** Linear memory. */
   readonly view: DataView;
+  /** Gets the trace events that the mask asks for; the record is valid during the call. */
+  onTrace: ((kind: number, record: number) => void) | undefined;
 }

@@ -8,12 +8,11 @@ import { X2vmError } from "./errors.js";
 const RAM_BYTES = 65536;
 
 /** No CPU runs, so that the core asks nothing of its host. */
-const SILENT: CoreImports = {
+const SILENT: Omit<CoreImports, "traceEvent"> = {
   ioRead: () => 0xffffffff,
   ioWrite: () => {},
   mmioRead: () => 0xffffffff,
   mmioWrite: () => {},
-  traceEvent: () => {},
   acknowledgeExtInt: () => 0,
 };
 
@@ -31,12 +30,21 @@ export interface ApicMachineOptions {
  */
 export async function createApicCore(options: ApicMachineOptions = {}): Promise<ApicCore> {
   const { vcpuCapacity = 256, wasm, build = "release" } = options;
-  const core = await Core.instantiate(await loadCore(wasm, build), () => SILENT);
+  const traceEvent = (kind: number, record: number): void => apics.onTrace?.(kind, record);
+  const imports = { ...SILENT, traceEvent };
+  const core = await Core.instantiate(await loadCore(wasm, build), () => imports);
   if (core.exports.create(vcpuCapacity, RAM_BYTES, 0) === 0) {
     throw new X2vmError(
       "MEMORY_TOO_LARGE",
       `${vcpuCapacity} vCPU slots do not fit into the 4 GiB of a WebAssembly memory.`,
     );
   }
-  return core;
+  const apics: ApicCore = {
+    exports: core.exports,
+    get view() {
+      return core.view;
+    },
+    onTrace: undefined,
+  };
+  return apics;
 }

@@ -2,6 +2,8 @@
 /** The command line: what there is to say, and what each mistake leads to. */
 import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { X2vmError } from "../index.js";
+import { addConformCommand } from "./conform.js";
+import { addExperimentCommand } from "./experiment.js";
 import { addRunCommand } from "./run-options.js";
 import { EXIT_FAILED_RUN, EXIT_USAGE } from "./summary.js";
 
@@ -16,6 +18,8 @@ const program = new Command("x2vm")
   .exitOverride();
 
 addRunCommand(program);
+addExperimentCommand(program);
+addConformCommand(program);
 
 program.addHelpText(
   "after",
@@ -24,6 +28,8 @@ Examples:
   x2vm run guests/hello.bin                   a boot sector says hello
   x2vm run guests/smp.bin --cpus 4            four CPUs
   x2vm run --help                             all that a run can be told
+  x2vm experiment 2 --policy all              wake 0x123 under every policy
+  x2vm conform apic recorded.jsonl            the APICs against recorded answers of KVM
 
 A run is deterministic: the same command gives the same run, instruction by instruction.
 Exit status: the guest's exit code; 1 when a run fails; 2 when the command cannot be understood.`,

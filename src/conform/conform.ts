@@ -9,7 +9,7 @@ export interface ApicTarget {
   readonly name: string;
   /** Builds a fresh machine, sends the message and tells what happened. */
   run(scenario: Scenario): Outcome;
-  /** Why each vCPU was or was not selected: one sentence a vCPU, in creation order. */
+  /** Why each vCPU was or was not selected, and what it did: sentences. */
   explain(scenario: Scenario): string[];
 }
 

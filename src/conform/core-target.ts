@@ -2,7 +2,9 @@
 import * as abi from "../../assembly/abi.js";
 import type { ApicCore } from "../apic-exports.js";
 import type { ApicTarget } from "./conform.js";
-import type { Outcome, Scenario, ScenarioCpu } from "./scenario.js";
+import type { Outcome, Scenario } from "./scenario.js";
+import { describeApicEvent } from "../trace/apic-text.js";
+import { decodeApicEvent, TRACE_MESSAGES, TRACE_OTHERS, TRACE_TARGETS } from "../trace/apic.js";
 
 const MODES = { off: 0, x: 1, x2: 2 } as const;
 const STARTUP = 6;
@@ -91,22 +93,21 @@ function recordOf(core: ApicCore, vcpuIndex: number): number {
   return core.exports.vcpuAddress(vcpuIndex) >>> 0;
 }
 
-const PATHS = ["no path", "self", "map", "scan"];
-
+/** The core's own reasons, from its trace. */
 function explainScenario(core: ApicCore, scenario: Scenario): string[] {
+  const sentences: string[] = [];
+  const apicIdOf = (vcpuIndex: number): number => scenario.cpus[vcpuIndex]!.id;
   build(core, scenario);
-  send(core, scenario);
-  const path = PATHS[core.exports.apicPath()] ?? "unknown path";
-  return scenario.cpus.map((cpu, n) => {
-    const verdict = core.exports.apicAccepted(n) === 1 ? "accepted" : "did not accept";
-    return `0x${cpu.id.toString(16)} ${verdict} by ${path}: ${describe(cpu)}`;
-  });
-}
-
-function describe(cpu: ScenarioCpu): string {
-  const sw = cpu.sw ? "software-enabled" : "software-disabled";
-  if (cpu.mode === "off") return "hardware-disabled";
-  if (cpu.mode === "x2") return `x2APIC mode, ${sw}`;
-  const hex = (value: number): string => `0x${value.toString(16)}`;
-  return `xAPIC mode, 8-bit ID ${hex(cpu.xid)}, LDR ${hex(cpu.ldr)}, DFR ${hex(cpu.dfr)}, ${sw}`;
+  core.onTrace = (kind, record) => {
+    const event = decodeApicEvent(kind, core.view, record);
+    sentences.push(describeApicEvent(event, apicIdOf));
+  };
+  core.exports.setTraceMask(TRACE_MESSAGES | TRACE_TARGETS | TRACE_OTHERS);
+  try {
+    send(core, scenario);
+  } finally {
+    core.exports.setTraceMask(0);
+    core.onTrace = undefined;
+  }
+  return sentences;
 }

@@ -1,0 +1,124 @@
+/** `x2vm experiment`: lists and runs the scripted experiments. */
+import { stdout } from "node:process";
+import type { Command } from "commander";
+import { createApicCore } from "../apic-machine.js";
+import { X2vmError } from "../errors.js";
+import {
+  EXPERIMENTS,
+  runExperiment,
+  runMatrix,
+  type Experiment,
+  type ExperimentResult,
+} from "../experiments/index.js";
+import { DEFAULT_POLICY } from "../policies.js";
+import { parseNumber } from "./args.js";
+import { EXIT_FAILED_RUN } from "./summary.js";
+
+interface ExperimentFlags {
+  readonly policy: string;
+  readonly json?: boolean;
+}
+
+interface ExperimentReport {
+  readonly number: number;
+  readonly title: string;
+  readonly setup: string;
+  readonly action: string;
+  readonly note: string;
+  /** Empty when the experiment needs more than local APICs. */
+  readonly results: readonly ExperimentResult[];
+}
+
+const EXAMPLES = `
+Examples:
+  x2vm experiment                             the list
+  x2vm experiment 1                           one experiment under kvm
+  x2vm experiment 2 --policy all              ... under every policy on record, and where they differ
+  x2vm experiment all --policy knl --json     all of them under one policy, as JSON
+
+A policy is a preset, or a preset with knobs changed: kvm,quirk=off.
+Exit status: 0 when every outcome is the expected one; 1 when one is not; 2 for a usage error.`;
+
+/** Adds `experiment [WHICH]`. */
+export function addExperimentCommand(program: Command): void {
+  program
+    .command("experiment")
+    .description("scripted experiments with interrupts between CPUs, under any policy")
+    .argument("[which]", "number of an experiment, or all; the list without it")
+    .option("--policy <policy>", "policy to run under, or all", DEFAULT_POLICY)
+    .option("--json", "as JSON")
+    .addHelpText("after", EXAMPLES)
+    .action(async (which: string | undefined, flags: ExperimentFlags) => {
+      process.exitCode = which === undefined ? list(flags) : await run(which, flags);
+    });
+}
+
+function list(flags: ExperimentFlags): number {
+  const rows = EXPERIMENTS.map(({ number, title, setup, action }) => ({
+    number,
+    title,
+    setup,
+    action,
+  }));
+  const lines = rows.map(({ number, title }) => `${String(number).padStart(3)}  ${title}`);
+  stdout.write(flags.json ? `${JSON.stringify(rows, undefined, 2)}\n` : `${lines.join("\n")}\n`);
+  return 0;
+}
+
+async function run(which: string, flags: ExperimentFlags): Promise<number> {
+  const chosen = choose(which);
+  const core = await createApicCore({ vcpuCapacity: 64 });
+  const reports = chosen.map((experiment): ExperimentReport => {
+    const { number, title, setup, action, note } = experiment;
+    const one = flags.policy === "all" ? null : runExperiment(core, experiment, flags.policy);
+    const results =
+      flags.policy === "all" ? runMatrix(core, experiment) : one === null ? [] : [one];
+    return { number, title, setup, action, note, results };
+  });
+  const text = flags.json
+    ? JSON.stringify(reports, undefined, 2)
+    : reports.flatMap(experimentLines).join("\n");
+  stdout.write(`${text}\n`);
+  return reports.every(({ results }) => results.every(isAsExpected)) ? 0 : EXIT_FAILED_RUN;
+}
+
+function choose(which: string): readonly Experiment[] {
+  if (which === "all") return EXPERIMENTS;
+  const number = parseNumber(which, "experiment");
+  const experiment = EXPERIMENTS.find((each) => each.number === number);
+  if (experiment === undefined) {
+    throw new X2vmError("USAGE", `There is no experiment ${number}: they are 1 to 36.`);
+  }
+  return [experiment];
+}
+
+function isAsExpected({ outcome, expected }: ExperimentResult): boolean {
+  return expected === undefined || outcome === expected;
+}
+
+/** One experiment as lines: what is done, and a row for each policy. */
+export function experimentLines(report: ExperimentReport): string[] {
+  const { number, title, setup, action, note, results } = report;
+  const width = Math.max(0, ...results.map(({ policy }) => policy.length));
+  const reference = results[0]?.outcome;
+  const rows = results.map((result) => {
+    const mark = result.outcome === reference ? " " : "*";
+    const { expected } = result;
+    const verdict =
+      expected === undefined
+        ? "  (nothing on record)"
+        : isAsExpected(result)
+          ? ""
+          : `  (expected ${expected})`;
+    return `  ${mark} ${result.policy.padEnd(width)}  ${result.outcome}${verdict}`;
+  });
+  const differing = rows.some((row) => row.startsWith("  *"));
+  return [
+    `${number}. ${title}`,
+    `  setup:  ${setup}`,
+    `  action: ${action}`,
+    ...rows,
+    `  ${differing ? "* differs" : "why"}: ${note}`,
+    "",
+  ];
+}
