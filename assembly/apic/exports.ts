@@ -9,6 +9,7 @@ import {
 import { clearSlots, openSlot, vcpuAt, vcpuCapacity, vcpuCount } from "../layout";
 import { Vcpu } from "../vcpu";
 import * as def from "../x86/apicdef";
+import { acceptsPic, raiseLint } from "./accept";
 import { writeApicBase } from "./base";
 import { bindApicId, clearIds, findApicId } from "./ids";
 import { takeInitSipi, DO_INIT } from "./init-sipi";
@@ -24,8 +25,8 @@ import { pvKickCpu, pvSendIpi } from "./paravirt";
 import { knobValue } from "./policy";
 import { pvEoiAddress, resolvePvEoi, wantsPvEoi } from "./pv-eoi";
 import { setKnob } from "./knobs";
-import { lapicCreate, lapicInit, lapicReset } from "./reset";
-import { timerExpired } from "./timer";
+import { lapicCreate, lapicInit, lapicRemove, lapicReset } from "./reset";
+import { timerExpired, tscChanged } from "./timer";
 import { setTraceMask as storeTraceMask } from "./trace";
 import { fabricExpired, sendMessage } from "./transit";
 
@@ -298,4 +299,20 @@ export function apicFabricExpired(nowLow: u32, nowHigh: u32): void {
 
 export function setTraceMask(mask: u32): void {
   storeTraceMask(mask);
+}
+
+export function apicRemove(vcpuIndex: u32): void {
+  lapicRemove(Lapic.at(vcpuIndex));
+}
+
+export function apicRaiseLint(vcpuIndex: u32, pin: u32): u32 {
+  return raiseLint(Lapic.at(vcpuIndex), pin);
+}
+
+export function apicAcceptsPic(vcpuIndex: u32): u32 {
+  return acceptsPic(Lapic.at(vcpuIndex)) ? 1 : 0;
+}
+
+export function apicTscChanged(vcpuIndex: u32, nowLow: u32, nowHigh: u32): void {
+  tscChanged(Lapic.at(vcpuIndex), time(nowLow, nowHigh));
 }
