@@ -35,7 +35,7 @@ export interface ResolvedOptions {
 const PAGE_BYTES = 4096;
 const MAX_MEMORY_BYTES = 2 ** 31;
 const DEFAULT_MEMORY_BYTES = 64 * 2 ** 20;
-const MAX_VCPUS = 2 ** 20;
+const MAX_VCPUS = 2 ** 24;
 const SPARE_VCPUS = 64;
 
 /** No CPU has this ID: it addresses all of them. */

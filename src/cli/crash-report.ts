@@ -2,9 +2,8 @@
 import { GPR_NAMES, SEGMENT_NAMES, type Machine, type Vcpu } from "../index.js";
 import { formatApicId } from "./format.js";
 
-const EXCEPTIONS = [
-  ..."#DE #DB NMI #BP #OF #BR #UD #NM #DF #CSO #TS #NP #SS #GP #PF #15 #MF #AC #MC #XM".split(" "),
-];
+const EXCEPTIONS =
+  "#DE #DB NMI #BP #OF #BR #UD #NM #DF #CSO #TS #NP #SS #GP #PF #15 #MF #AC #MC #XM".split(" ");
 
 const CR0_PE = 1n;
 const RFLAGS_VM = 1n << 17n;
