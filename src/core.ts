@@ -32,6 +32,7 @@ interface CoreExports extends ApicExports {
   lastException(vcpuIndex: number): number;
   setStopTime(ns: number): void;
   clock(): number;
+  preciseClock(): number;
   retired(): number;
   requestStop(): void;
   getRflags(vcpuIndex: number): number;

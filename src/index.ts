@@ -8,14 +8,8 @@
  *     const { reason, exitCode } = machine.run();
  */
 export { X2vmError, ERROR_CODES, type X2vmErrorCode } from "./errors.js";
-export {
-  Machine,
-  type OstReport,
-  type RunOptions,
-  type RunResult,
-  type StepResult,
-  type StopReason,
-} from "./machine.js";
+export { Machine, type OstReport } from "./machine.js";
+export type { RunOptions, RunResult, StepResult, StopReason } from "./run-result.js";
 export type { MachineOptions } from "./options.js";
 export type { CoreBuild, CoreSource } from "./core-source.js";
 export type { HotplugRequest } from "./hotplug.js";
@@ -38,6 +32,9 @@ export {
   type TableValue,
   type Vcpu,
 } from "./vcpu.js";
+export type { ApicEvent, ApicMessageEvent, ApicTargetEvent } from "./trace/apic.js";
+export { describeApicEvent } from "./trace/apic-text.js";
+export { PRESETS, type Preset } from "./policies.js";
 export type { ExtendedValue, Fpu } from "./fpu.js";
 export type { CpuSlot } from "./devices/cpu-hotplug.js";
 export type { AccessSize, Device, DeviceState, InterruptLine } from "./devices/device.js";

@@ -16,50 +16,18 @@ import type { CpuSlot } from "./devices/cpu-hotplug.js";
 import type { AccessSize } from "./devices/device.js";
 import { X2vmError, hex } from "./errors.js";
 import { checkHotplug, type HotplugRequest } from "./hotplug.js";
+import { Listeners } from "./listeners.js";
 import type { LoadOptions, LoadPlan } from "./loaders/image.js";
 import { planLoad } from "./loaders/load.js";
+import { applyPolicy, longIdObstacle } from "./policies.js";
 import { resolveOptions, type MachineOptions, type ResolvedOptions } from "./options.js";
+import type { RunOptions, RunResult, StepResult } from "./run-result.js";
 import { Schedule } from "./schedule.js";
 import { startBootCpu } from "./start.js";
 import { StateHash } from "./state-hash.js";
+import type { ApicEvent } from "./trace/apic.js";
+import { TraceSubscriptions } from "./trace/subscriptions.js";
 import { Vcpu } from "./vcpu.js";
-
-/** Why `run` came back. */
-export type StopReason =
-  | "exit" // the guest ended the run: `exitCode`
-  | "budget" // `maxInstructions` are used up
-  | "time" // virtual time has reached `untilNs`
-  | "idle" // every CPU waits, no timer is armed and no action of the host is due
-  | "stopped" // `stop` was called
-  | "reset" // the guest asked for a reset
-  | "shutdown" // a CPU took a triple fault: `vcpuIndex`
-  | "unimplemented"; // an instruction that this machine does not know: `vcpuIndex`
-
-export interface RunOptions {
-  /** Instructions at most, all CPUs together; the delivery of a fault counts as one. Default: no limit. */
-  readonly maxInstructions?: number;
-  /** Virtual time at which to stop, in nanoseconds. Default: never. */
-  readonly untilNs?: number;
-}
-
-export interface RunResult {
-  readonly reason: StopReason;
-  /** With reason "exit": 32 bits, unsigned. */
-  readonly exitCode?: number;
-  /** With reasons "shutdown" and "unimplemented": the CPU that caused it. */
-  readonly vcpuIndex?: number;
-  /** Retired by this call. */
-  readonly instructions: number;
-  /** Virtual time at its end, nanoseconds since the machine was made. */
-  readonly virtualNs: number;
-}
-
-export interface StepResult extends Omit<RunResult, "reason"> {
-  /** "stepped": the instruction, or the delivery of an event, is done. */
-  readonly reason: StopReason | "stepped";
-  /** An exception that was delivered by this step. */
-  readonly exception?: { readonly vector: number; readonly hasErrorCode: boolean };
-}
 
 /** A guest's report on a hotplug event (_OST). */
 export interface OstReport {
@@ -68,8 +36,6 @@ export interface OstReport {
   /** 0 is success. */
   readonly status: number;
 }
-
-type Listener<Args extends unknown[]> = (...args: Args) => void;
 
 /** Instructions after which `run` of the core returns to the engine, so that its compiler can put in faster code. */
 const SLICE_INSTRUCTIONS = 2 ** 20;
@@ -84,25 +50,20 @@ export class Machine {
   readonly #board: Board;
   readonly #options: ResolvedOptions;
   readonly #schedule = new Schedule();
-  readonly #serialListeners = new Set<Listener<[byte: number]>>();
-  readonly #postListeners = new Set<Listener<[code: number]>>();
-  readonly #imports: CoreImports = {
-    ioRead: (port, size) => this.#board.ports.read(port, size as AccessSize),
-    ioWrite: (port, size, value) => this.#board.ports.write(port, size as AccessSize, value),
-    mmioRead: (low, high, size) => this.#board.mmio.read(high * 2 ** 32 + low, size as AccessSize),
-    mmioWrite: (low, high, size, value) =>
-      this.#board.mmio.write(high * 2 ** 32 + low, size as AccessSize, value),
-    traceEvent: () => {},
-    acknowledgeExtInt: () => this.#board.pics.acknowledge(),
-  };
-  readonly #ostListeners = new Set<Listener<[report: OstReport]>>();
+  readonly #serialListeners = new Listeners<[byte: number]>();
+  readonly #postListeners = new Listeners<[code: number]>();
+  readonly #traceSubscriptions: TraceSubscriptions;
+  readonly #ostListeners = new Listeners<[report: OstReport]>();
   #stop: Stop | undefined;
   #isInCore = false;
+  /** An instruction accesses a port or MMIO: the clock is in the middle of a slice. */
+  #isInAccess = false;
   #isDisposed = false;
 
   private constructor(core: Core, options: ResolvedOptions) {
     this.#core = core;
     this.#options = options;
+    this.#traceSubscriptions = new TraceSubscriptions((mask) => core.exports.setTraceMask(mask));
     this.#board = new Board(this.#outputs(), {
       ramBytes: options.memoryBytes,
       cpuCount: () => this.cpuSlots.filter((slot) => slot.isEnabled).length,
@@ -115,6 +76,7 @@ export class Machine {
         `${wish} do not fit into the 4 GiB of a WebAssembly memory.`,
       );
     }
+    applyPolicy(options.policy, (knob, value) => core.exports.setKnob(knob, value));
     options.apicIds.forEach((apicId, i) => {
       this.#addVcpu(apicId, i === 0 ? abi.ADD_BSP : 0);
       this.#board.cpuHotplug.addSlot(apicId, true);
@@ -130,17 +92,19 @@ export class Machine {
   static async create(options: MachineOptions = {}): Promise<Machine> {
     const resolved = resolveOptions(options);
     const module = await loadCore(resolved.wasm, resolved.build);
-    const core = await Core.instantiate(module, () => machine.#imports);
-    const machine: Machine = new Machine(core, resolved);
+    const core = await Core.instantiate(module, () => imports);
+    const machine = new Machine(core, resolved);
+    const imports = machine.#imports();
     return machine;
   }
 
   /** Virtual time in nanoseconds since the machine was made. */
   get virtualNs(): number {
-    return this.#core.exports.clock();
+    const { exports } = this.#core;
+    return this.#isInAccess ? exports.preciseClock() : exports.clock();
   }
 
-  /** Instructions retired since the machine was made, all CPUs together. */
+  /** Instructions retired since the machine was made, all CPUs together; while it runs, those of finished slices. */
   get instructions(): number {
     return this.#core.exports.retired();
   }
@@ -262,9 +226,13 @@ export class Machine {
         this.#options.possibleApicIds === undefined
           ? undefined
           : block.slots.map((slot) => slot.apicId),
-      longIdObstacle: undefined,
+      longIdObstacle: longIdObstacle(this.#options.policy),
     });
-    const vcpu = this.#addVcpu(request.apicId, 0);
+    const { knobs } = this.#options.policy;
+    const vcpu = this.#addVcpu(
+      request.apicId,
+      knobs.get("hotplugX2apic") === 1 ? abi.ADD_X2APIC : 0,
+    );
     const known = block.slotOf(request.apicId);
     block.insert(known >= 0 ? known : block.addSlot(request.apicId, false));
     return vcpu;
@@ -309,17 +277,27 @@ export class Machine {
 
   /** Calls back with every byte that the guest sends over the serial port. @returns ends the subscription */
   onSerial(listener: (byte: number) => void): () => void {
-    return subscribe(this.#serialListeners, listener);
+    return this.#serialListeners.add(listener);
   }
 
   /** Calls back with every POST code (port 0x80). @returns ends the subscription */
   onPost(listener: (code: number) => void): () => void {
-    return subscribe(this.#postListeners, listener);
+    return this.#postListeners.add(listener);
   }
 
   /** Calls back when the guest reports how it took a hotplug event. @returns ends the subscription */
   onOst(listener: (report: OstReport) => void): () => void {
-    return subscribe(this.#ostListeners, listener);
+    return this.#ostListeners.add(listener);
+  }
+
+  /**
+   * Calls back with every message between the APICs: sent, taken by whom and why, delivered.
+   *
+   * @param others - also tells each CPU that a message does not select, and why
+   * @returns ends the subscription; without any, tracing costs nothing
+   */
+  trace(listener: (event: ApicEvent) => void, { others = false } = {}): () => void {
+    return this.#traceSubscriptions.add(listener, others);
   }
 
   /** Input for the guest's serial port; a string is sent as UTF-8. */
@@ -351,14 +329,40 @@ export class Machine {
     this.#serialListeners.clear();
     this.#postListeners.clear();
     this.#ostListeners.clear();
+    this.#traceSubscriptions.clear();
     this.vcpus.length = 0;
+  }
+
+  #imports(): CoreImports {
+    const { ports, mmio, pics } = this.#board;
+    const gpa = (low: number, high: number) => high * 2 ** 32 + low;
+    return {
+      ioRead: (port, size) => this.#access(() => ports.read(port, size as AccessSize)),
+      ioWrite: (port, size, value) =>
+        this.#access(() => ports.write(port, size as AccessSize, value)),
+      mmioRead: (low, high, size) =>
+        this.#access(() => mmio.read(gpa(low, high), size as AccessSize)),
+      mmioWrite: (low, high, size, value) =>
+        this.#access(() => mmio.write(gpa(low, high), size as AccessSize, value)),
+      traceEvent: (kind, record) => this.#traceSubscriptions.tell(kind, this.#core.view, record),
+      acknowledgeExtInt: () => pics.acknowledge(),
+    };
+  }
+
+  #access<Value>(call: () => Value): Value {
+    this.#isInAccess = true;
+    try {
+      return call();
+    } finally {
+      this.#isInAccess = false;
+    }
   }
 
   #outputs(): BoardOutputs {
     return {
       extInt: (level) => this.#core.exports.setExtInt(0, level ? 1 : 0),
-      serial: (byte) => this.#serialListeners.forEach((listener) => listener(byte)),
-      post: (code) => this.#postListeners.forEach((listener) => listener(code)),
+      serial: (byte) => this.#serialListeners.tell(byte),
+      post: (code) => this.#postListeners.tell(code),
       exit: (exitCode) => this.#requestStop({ reason: "exit", exitCode }),
       reset: () => this.#requestStop({ reason: "reset" }),
       eject: (slot) => this.#eject(slot),
@@ -459,7 +463,7 @@ export class Machine {
 
   #reportOst(slot: number, event: number, status: number): void {
     const { apicId } = this.#board.cpuHotplug.slots[slot]!;
-    this.#ostListeners.forEach((listener) => listener({ apicId, event, status }));
+    this.#ostListeners.tell({ apicId, event, status });
   }
 
   #vcpu(vcpuIndex: number): Vcpu {
@@ -498,12 +502,4 @@ export class Machine {
     const advice = "Use machine.at(machine.virtualNs, ...) to do it between two instructions";
     throw new X2vmError("MACHINE_RUNNING", `Not while the machine runs. ${advice}.`);
   }
-}
-
-function subscribe<Args extends unknown[]>(
-  set: Set<Listener<Args>>,
-  listener: Listener<Args>,
-): () => void {
-  set.add(listener);
-  return () => set.delete(listener);
 }

@@ -1,6 +1,7 @@
 /** Options of `Machine.create`: what they mean, their ranges, and the check of all of them before anything is made. */
 import type { CoreBuild, CoreSource } from "./core-source.js";
 import { X2vmError, hex } from "./errors.js";
+import { DEFAULT_POLICY, parsePolicy, type Policy } from "./policies.js";
 
 export interface MachineOptions {
   /** APIC IDs of the CPUs that are there from the start, 32 bits each, in creation order; the first boots. */
@@ -13,6 +14,8 @@ export interface MachineOptions {
   readonly vcpuCapacity?: number;
   /** Guest RAM in bytes: a multiple of 4096, at most 2 GiB. Default 64 MiB. */
   readonly memoryBytes?: number;
+  /** Interrupt policy: a preset's name, then knobs, as in "kvm" (default) or "kvm,ids32=off,high=drop". */
+  readonly policy?: string;
   /** Seed of schedule exploration, 32 bits; 0 (default) is the plain order. */
   readonly seed?: number;
   /** Which build of the core: the optimised one (default) or the one with assertions. */
@@ -27,6 +30,7 @@ export interface ResolvedOptions {
   readonly possibleApicIds: readonly number[] | undefined;
   readonly vcpuCapacity: number;
   readonly memoryBytes: number;
+  readonly policy: Policy;
   readonly seed: number;
   readonly build: CoreBuild;
   readonly wasm: CoreSource | undefined;
@@ -79,6 +83,7 @@ export function resolveOptions(options: MachineOptions): ResolvedOptions {
       MAX_VCPUS,
     ),
     memoryBytes,
+    policy: parsePolicy(options.policy ?? DEFAULT_POLICY),
     seed: integer("seed", options.seed ?? 0, 0, 0xffffffff),
     build,
     wasm: options.wasm,

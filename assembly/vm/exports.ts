@@ -18,7 +18,7 @@ import { probe } from "../mem/access";
 import { flushTlb } from "../mem/tlb";
 import { REQ_EXTINT, SS } from "../abi";
 import { AR_DPL, AR_DPL_SHIFT } from "../x86/descriptor";
-import { clockNs } from "./clock";
+import { clockNs, preciseNs } from "./clock";
 import { lastError, lastException as lastVector } from "./events";
 import { connect } from "./platform";
 import { placeRunnable } from "./runnable";
@@ -83,6 +83,10 @@ export function setStopTime(ns: f64): void {
 /** Virtual time in ns. */
 export function clock(): f64 {
   return <f64>clockNs();
+}
+/** Virtual time in ns, exact to the present instruction: while an instruction reads or writes a port or far MMIO. */
+export function preciseClock(): f64 {
+  return <f64>preciseNs();
 }
 /** Instructions retired by all vCPUs. */
 export function retired(): f64 {

@@ -1,7 +1,7 @@
 /** `x2vm run`: boots one image and stays with it to its end. */
 import { createWriteStream, type WriteStream } from "node:fs";
 import { stdin, stderr, stdout } from "node:process";
-import type { Machine } from "../index.js";
+import { describeApicEvent, type ApicEvent, type Machine } from "../index.js";
 import { crashReport, type PastInstruction } from "./crash-report.js";
 import { lastInstructions, MAX_REPEATED_INSTRUCTIONS } from "./history.js";
 import { prepare, runToEnd, type SessionPlan } from "./session.js";
@@ -27,6 +27,8 @@ export async function runImage(plan: SessionPlan, output: OutputOptions): Promis
     else stdout.write(Uint8Array.of(byte));
   });
   const trace = output.tracePath === undefined ? undefined : createWriteStream(output.tracePath);
+  if (trace !== undefined)
+    machine.trace((event) => trace.write(traceLine(machine, event)), { others: true });
   const keyboard = stdin.isTTY && !output.json ? stdin : undefined;
   const terminal = new Terminal(keyboard, (bytes) => machine.sendSerial(bytes));
   terminal.open();
@@ -71,6 +73,13 @@ function toJson(machine: Machine, plan: SessionPlan, report: RunReport, serial: 
     })),
     serial: new TextDecoder().decode(Uint8Array.from(serial)),
   };
+}
+
+/** An event as a line of JSON: its data, and the sentence that people read. */
+function traceLine(machine: Machine, event: ApicEvent): string {
+  const text = describeApicEvent(event, (vcpuIndex) => machine.vcpus[vcpuIndex]!.apicId);
+  const plain = "now" in event ? { ...event, now: Number(event.now) } : event;
+  return `${JSON.stringify({ text, ...plain })}\n`;
 }
 
 function close(stream: WriteStream | undefined): Promise<void> {

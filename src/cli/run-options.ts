@@ -28,6 +28,7 @@ interface RunFlags {
   input?: string;
   maxInstructions?: number;
   maxTime?: number;
+  policy?: string;
   seed?: number;
   trace?: string;
   json?: boolean;
@@ -84,6 +85,10 @@ export function addRunCommand(program: Command): void {
     .option("--max-time <time>", "stop at this virtual time: 500us, 2ms, 1.5s", (text) =>
       parseTime(text, "--max-time"),
     )
+    .option(
+      "--policy <policy>",
+      "who is addressed by an interrupt: kvm (default), kvm-legacy, knl ..., then knobs: kvm,ids32=off",
+    )
     .option("--seed <n>", "seed of what may vary between runs (default 0)", (text) =>
       parseNumber(text, "--seed"),
     )
@@ -107,6 +112,7 @@ function planOf(imagePath: string, flags: RunFlags): SessionPlan {
   const machine: MachineOptions = {
     ...(flags.apicIds === undefined ? { cpus: flags.cpus ?? 1 } : { apicIds: flags.apicIds }),
     ...(flags.memory === undefined ? {} : { memoryBytes: flags.memory }),
+    ...(flags.policy === undefined ? {} : { policy: flags.policy }),
     seed: flags.seed ?? 0,
     build: flags.debugCore === true ? "debug" : "release",
   };

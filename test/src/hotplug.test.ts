@@ -73,6 +73,49 @@ describe("Machine.hotplug", () => {
     expect(machine.stateHash()).toBe(before);
   });
 
+  // an ID above 255, policy, whether a careful userspace adds it
+  it.each([
+    ["kvm", true],
+    ["kvm,ids32=off", false],
+    ["kvm-f0", false],
+    ["kvm-legacy", false],
+    ["knl", false],
+    ["strict8", false],
+    ["x2apic-reset", true],
+    ["knl,hotplugX2apic=on", true],
+    ["kvm,x2apic=off", false],
+  ])("under policy %s adds CPU 0x123: %s; by force always", async (policy, isAdded) => {
+    const machine = await machineWith(SPIN, { policy });
+    const before = machine.stateHash();
+    const add = () => machine.hotplug({ apicId: 0x123 }).apicId;
+    if (isAdded) {
+      expect(add()).toBe(0x123);
+    } else {
+      expect(add).toThrow(
+        expect.objectContaining({
+          code: "APIC_ID_UNREACHABLE",
+          message: expect.stringContaining("CPU 0x123 could never be woken"),
+        }),
+      );
+      expect(machine.stateHash()).toBe(before);
+      expect(machine.hotplug({ apicId: 0x123, force: true }).apicId).toBe(0x123);
+    }
+  });
+
+  it.each(["kvm-legacy", "knl", "strict8"])("adds an ID up to 255 under %s", async (policy) => {
+    const machine = await machineWith(SPIN, { policy });
+    expect(machine.hotplug({ apicId: 0xff }).apicId).toBe(0xff);
+  });
+
+  // IA32_APIC_BASE of the new CPU
+  it.each([
+    ["kvm", 0xfee00800n],
+    ["x2apic-reset", 0xfee00c00n],
+  ])("under policy %s a new CPU has APIC_BASE %d", async (policy, base) => {
+    const machine = await machineWith(SPIN, { policy });
+    expect(machine.hotplug({ apicId: 0x123 }).readMsr(0x1b)).toBe(base);
+  });
+
   it("fills a slot of the possible CPUs", async () => {
     const machine = await Machine.create({ memoryBytes: 4096, possibleApicIds: [0x100, 0x123] });
     machine.hotplug({ apicId: 0x123 });

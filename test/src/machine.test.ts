@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { Machine, X2vmError, type MachineOptions } from "../../src/index.js";
+import { Machine, X2vmError, describeApicEvent, type MachineOptions } from "../../src/index.js";
 import {
   CLI,
   HLT,
@@ -35,6 +35,9 @@ describe("Machine.create", () => {
     [{ memoryBytes: 2 ** 31 + 4096 }, "BAD_OPTION", "memoryBytes is 2147487744"],
     [{ seed: -1 }, "BAD_OPTION", "seed is -1"],
     [{ seed: 2 ** 32 }, "BAD_OPTION", "seed is 4294967296"],
+    [{ policy: "vmware" }, "BAD_OPTION", 'no policy "vmware"'],
+    [{ policy: "kvm,colour=red" }, "BAD_OPTION", "colour"],
+    [{ policy: "kvm,high=maybe" }, "BAD_OPTION", "maybe"],
     [{ cpus: 4, vcpuCapacity: 3 }, "BAD_OPTION", "vcpuCapacity is 3"],
     [{ build: "fast" as "debug" }, "BAD_OPTION", 'build is "fast"'],
     [{ memoryBytes: 2 ** 31, vcpuCapacity: 2 ** 21, cpus: 1 }, "MEMORY_TOO_LARGE", "4 GiB"],
@@ -367,6 +370,51 @@ describe("serial port", () => {
     });
     machine.run();
     expect(text).toBe("a");
+  });
+});
+
+describe("Machine.trace", () => {
+  // mov eax, 0x000c4500; mov [0x300], eax: DS lies over the xAPIC page
+  async function sender() {
+    const machine = await machineWith(
+      [0x66, 0xb8, 0x00, 0x45, 0x0c, 0x00, 0x66, 0xa3, 0x00, 0x03, ...exit(0)],
+      { apicIds: [0, 0x23] },
+    );
+    machine.vcpus[0]!.setSegment("ds", { base: 0xfee00000n });
+    return machine;
+  }
+
+  it("tells a message, who takes it and what comes of it", async () => {
+    const machine = await sender();
+    const events: string[] = [];
+    machine.trace((event) =>
+      events.push(describeApicEvent(event, (i) => machine.vcpus[i]!.apicId)),
+    );
+    machine.run();
+    expect(events).toHaveLength(3);
+    expect(events[0]).toMatch(/^#\d+ 0x0: INIT to all but self/);
+    expect(events[1]).toMatch(/0x23 \(not started\) accepts it/);
+    expect(events[2]).toMatch(/accepted by one/);
+  });
+
+  it("tells who does not take it when asked, and nothing after the end of the subscription", async () => {
+    const machine = await sender();
+    const kinds: string[] = [];
+    const end = machine.trace(({ kind }) => kinds.push(kind), { others: true });
+    machine.run();
+    expect(kinds.toSorted()).toEqual(["message", "other", "result", "target"]);
+    end();
+    machine.vcpus[0]!.rip = BigInt(CODE);
+    machine.run();
+    expect(kinds).toHaveLength(4);
+  });
+
+  it("does not change the run", async () => {
+    const [plain, traced] = [await sender(), await sender()];
+    traced.trace(() => {}, { others: true });
+    plain.run();
+    traced.run();
+    expect(traced.stateHash()).toBe(plain.stateHash());
   });
 });
 

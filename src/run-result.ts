@@ -1,0 +1,38 @@
+/** How a run is limited, and what it comes back with. */
+
+/** Why `run` came back. */
+export type StopReason =
+  | "exit" // the guest ended the run: `exitCode`
+  | "budget" // `maxInstructions` are used up
+  | "time" // virtual time has reached `untilNs`
+  | "idle" // every CPU waits, no timer is armed and no action of the host is due
+  | "stopped" // `stop` was called
+  | "reset" // the guest asked for a reset
+  | "shutdown" // a CPU took a triple fault: `vcpuIndex`
+  | "unimplemented"; // an instruction that this machine does not know: `vcpuIndex`
+
+export interface RunOptions {
+  /** Instructions at most, all CPUs together; the delivery of a fault counts as one. Default: no limit. */
+  readonly maxInstructions?: number;
+  /** Virtual time at which to stop, in nanoseconds. Default: never. */
+  readonly untilNs?: number;
+}
+
+export interface RunResult {
+  readonly reason: StopReason;
+  /** With reason "exit": 32 bits, unsigned. */
+  readonly exitCode?: number;
+  /** With reasons "shutdown" and "unimplemented": the CPU that caused it. */
+  readonly vcpuIndex?: number;
+  /** Retired by this call. */
+  readonly instructions: number;
+  /** Virtual time at its end, nanoseconds since the machine was made. */
+  readonly virtualNs: number;
+}
+
+export interface StepResult extends Omit<RunResult, "reason"> {
+  /** "stepped": the instruction, or the delivery of an event, is done. */
+  readonly reason: StopReason | "stepped";
+  /** An exception that was delivered by this step. */
+  readonly exception?: { readonly vector: number; readonly hasErrorCode: boolean };
+}
