@@ -28,6 +28,7 @@ const IDT = SYSTEM + 0x11000;
 const TSS = SYSTEM + 0x12000;
 const LDT_ADDRESS = SYSTEM + 0x13000;
 const HANDLER = SYSTEM + 0x18000;
+const HANDLER_BYTES = 16;
 const STACK_TOP = SYSTEM + 0x20000;
 
 const KERNEL_CS = 0x08;
@@ -81,9 +82,10 @@ function pageTables(): [address: number, entries: bigint[]][] {
   return [[PML4, [BigInt(PDPT) | link]], [PDPT, [BigInt(PD) | link]], [PD, directory], ...pages];
 }
 
-/** A 64-bit interrupt gate. @param dpl - 3 where INT3 and INTO may go through it */
-function gate(dpl: number): bigint[] {
-  const offset = BigInt(HANDLER);
+/** A 64-bit interrupt gate: every vector has an entry point of its own. DPL 3 where INT3 and INTO may go through. */
+function gate(vector: number): bigint[] {
+  const offset = BigInt(HANDLER + vector * HANDLER_BYTES);
+  const dpl = vector === 3 || vector === 4 ? 3 : 0;
   const low =
     (offset & 0xffffn) |
     (BigInt(KERNEL_CS) << 16n) |
@@ -132,7 +134,7 @@ export class MachineTarget implements SiliconTarget {
     const { machine, vcpu } = this;
     for (const [address, entries] of pageTables()) machine.writeMemory(address, bytesOf(entries));
     machine.writeMemory(GDT, bytesOf(descriptorTable()));
-    const gates = Array.from({ length: 256 }, (_, n) => gate(n === 3 || n === 4 ? 3 : 0)).flat();
+    const gates = Array.from({ length: 256 }, (_, vector) => gate(vector)).flat();
     machine.writeMemory(IDT, bytesOf(gates));
     machine.writeMemory(TSS, taskState());
     machine.writeMemory(LDT_ADDRESS, bytesOf(LDT));
@@ -204,16 +206,17 @@ export class MachineTarget implements SiliconTarget {
   }
 
   step(): { trap?: Trap } {
-    const { reason, exception } = this.machine.step(0);
+    const { reason } = this.machine.step(0);
     if (reason !== "stepped") {
       if (reason === "unimplemented") return { trap: { vector: UNIMPLEMENTED, errorCode: 0 } };
       throw new Error(`the machine stopped: ${reason}`);
     }
-    if (!exception) return {};
-    const { vector, hasErrorCode } = exception;
-    const frameBytes = hasErrorCode ? 48 : 40;
+    if (this.vcpu.cpl !== 0) return {};
+    const vector = (Number(this.vcpu.rip) - HANDLER) / HANDLER_BYTES;
+    const frameAt = Number(this.vcpu.gpr.rsp);
+    const hasErrorCode = STACK_TOP - frameAt === 48;
     this.segmentsMoved = true;
-    this.frame = this.machine.readMemory(STACK_TOP - frameBytes, frameBytes);
+    this.frame = this.machine.readMemory(frameAt, STACK_TOP - frameAt);
     const errorCode = hasErrorCode ? new DataView(this.frame.buffer).getUint16(0, true) : 0;
     if (hasErrorCode) this.frame = this.frame.slice(8);
     const cr2 = vector === 14 ? { cr2: this.vcpu.control.cr2 } : {};

@@ -55,6 +55,8 @@ export interface SiliconVector {
   after: CpuState;
   /** Memory that the instruction changed; everything else stays. */
   memoryAfter: Patch[];
+  /** Memory whose outcome is not said. */
+  memoryIgnored: { address: number; length: number }[];
   /** RFLAGS bits to compare. */
   flagMask: number;
   trap?: Trap;
@@ -80,6 +82,7 @@ const FCW = 10;
 const FSW = 11;
 const FTW = 12;
 const SEGMENT = 13;
+const IGNORED = 14;
 const XMM = 0x10;
 const GPR = 0x40;
 const ST = 0x80;
@@ -140,6 +143,7 @@ interface Aside {
   undefined: number;
   trap?: Trap;
   memory: Patch[];
+  ignored: { address: number; length: number }[];
   movedRip: boolean;
 }
 
@@ -197,6 +201,11 @@ function applyOther(cursor: Cursor, tag: number, state: CpuState, aside: Aside):
       aside.memory.push({ address, bytes: cursor.take(cursor.u8()) });
       return;
     }
+    case IGNORED: {
+      const address = cursor.u32();
+      aside.ignored.push({ address, length: cursor.u8() });
+      return;
+    }
     case MXCSR:
       state.fx.set(cursor.take(2), FX_MXCSR);
       return;
@@ -221,10 +230,10 @@ function readVector(cursor: Cursor, form: SiliconForm, seed: number, index: numb
   const { mode } = form;
   const bytes = cursor.take(cursor.u8());
   const before = seedState(seed, mode, form.profile, index);
-  const start: Aside = { undefined: 0, memory: [], movedRip: false };
+  const start: Aside = { undefined: 0, memory: [], ignored: [], movedRip: false };
   applyItems(cursor, before, mode, false, start);
   const after = copyState(before);
-  const outcome: Aside = { undefined: form.undefined, memory: [], movedRip: false };
+  const outcome: Aside = { undefined: form.undefined, memory: [], ignored: [], movedRip: false };
   applyItems(cursor, after, mode, true, outcome);
   if (!outcome.movedRip && !outcome.trap) after.rip += BigInt(bytes.length);
   return {
@@ -236,6 +245,7 @@ function readVector(cursor: Cursor, form: SiliconForm, seed: number, index: numb
     memoryBefore: start.memory,
     after,
     memoryAfter: outcome.memory,
+    memoryIgnored: outcome.ignored,
     flagMask: COMPARED_FLAGS & ~outcome.undefined,
     ...(outcome.trap ? { trap: outcome.trap } : {}),
   };

@@ -170,12 +170,19 @@ export function runSiliconFile(
     const outcome = runToEnd(target, vector);
     patchImages(images, vector.memoryBefore);
     patchImages(images, vector.memoryAfter);
+    const ignored = vector.memoryIgnored.map(({ address, length }) => ({
+      address,
+      bytes: target.readMemory(address, length),
+    }));
+    patchImages(images, ignored);
     const memory = compareMemory(target, images);
     const differences = [...compareOutcome(vector, outcome), ...memory];
     report.total++;
     if (differences.length === 0) report.agreed++;
     else report.first ??= `${describeVector(vector)}\n    ${differences.join("\n    ")}`;
-    restore(target, images, vector, code, memory.length > 0);
+    target.writeMemory(code, new Uint8Array(vector.bytes.length).fill(BREAKPOINT));
+    const touched = [...vector.memoryBefore, ...vector.memoryAfter, ...ignored];
+    restore(target, images, touched, memory.length > 0);
   }
   return [...reports.values()];
 }
@@ -184,13 +191,11 @@ export function runSiliconFile(
 function restore(
   target: SiliconTarget,
   images: WindowImage[],
-  vector: SiliconVector,
-  code: number,
+  touched: Patch[],
   wholly: boolean,
 ): void {
-  target.writeMemory(code, new Uint8Array(vector.bytes.length).fill(BREAKPOINT));
   for (const image of images) {
-    for (const { address, bytes } of [...vector.memoryBefore, ...vector.memoryAfter]) {
+    for (const { address, bytes } of touched) {
       const at = address - image.address;
       if (at < 0 || at >= image.pattern.length) continue;
       const original = image.pattern.subarray(at, at + bytes.length);

@@ -209,6 +209,11 @@ void setMemory(struct vector *v, uint32_t address, const void *bytes, uint32_t l
   memcpy(p->bytes, bytes, length);
 }
 
+void ignoreMemory(struct vector *v, uint32_t address, uint32_t length) {
+  v->ignored[v->ignores].address = address;
+  v->ignored[v->ignores++].length = length;
+}
+
 void restoreMemory(void) {
   memcpy((void *)(uintptr_t)DATA, dataPattern, WRITABLE_BYTES);
   memcpy((void *)(uintptr_t)STACK, stackPattern, PAGE);

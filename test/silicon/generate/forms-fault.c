@@ -134,6 +134,12 @@ static void alignmentForms(int mode) {
   }
 }
 
+/* Vectors whose gate has DPL 0 in the recording system: #GP with the vector as error code. */
+static void interrupt(struct vector *v) {
+  static const uint8_t VECTORS[] = {0, 1, 2, 5, 6, 8, 13, 14, 16, 31, 32, 33, 127, 129, 254, 255};
+  setImmediate(v, VECTORS[below(sizeof VECTORS)]);
+}
+
 static void translate(struct vector *v) {
   const struct form *f = v->form;
   bool swapped = strncmp(f->name, "a ", 2) == 0;
@@ -148,6 +154,7 @@ void faultForms(int mode) {
   privileged(mode);
   invalid(mode);
   alignmentForms(mode);
+  raw(mode, "int Ib", "cd ib", 16)->prepare = interrupt;
   raw(mode, "xlat", "d7", 40)->prepare = translate;
   raw(mode, "a xlat", "67 d7", 30)->prepare = translate;
   raw(mode, "too long", "90", 60)->prepare = tooLong;

@@ -179,8 +179,55 @@ static void oldForms(int mode) {
   }
 }
 
+/*
+ * From 64-bit code to 16-, 32- and 64-bit code: selectors of the LDT, and the kernel's user selectors 33 and 2b. Offsets
+ * stay below 2 GiB. Far pointers in memory are 16:16 and 16:32: makers disagree on 16:64.
+ */
+static uint64_t codeSelector64(void) { return chance(3) ? 0x33 : codeSelector(); }
+
+static void farMemory64(struct vector *v) {
+  uint32_t bytes = (uint32_t)v->form->size / 8 + 2;
+  uint64_t target = codeSelector64() << v->form->size | (below(0x7fffffff) & maskOf(v->form->size));
+  if (insideData(v->ea, bytes) && v->ea + bytes <= DATA + WRITABLE_BYTES)
+    setMemory(v, (uint32_t)v->ea, &target, bytes);
+  else if (insideData(v->ea, bytes)) v->skip = true;
+}
+
+static void farReturn64(struct vector *v) {
+  static const uint16_t STACKS[] = {0x2b, 0x2b, 0x2b, 0x17, 0x27, 0x47, 0x0f, 0x57, 0x5f, 0x00, 0x03, 0x2f};
+  uint64_t image[5] = {below(0x7fffffff), codeSelector64() | 3, draw() & ~(uint32_t)(TF | 0x20000),
+                       STACK + below(PAGE), STACKS[below(12)]};
+  /* an offset beyond the limit of CS and a bad SS: makers differ in which they see first */
+  if ((image[1] == 0x1f || image[1] == 0x4f) && v->form->size != 16 && image[0] > 0xffff) image[4] = 0x2b;
+  uint8_t bytes[40];
+  uint32_t width = (uint32_t)v->form->size / 8, count = strncmp(v->form->name, "iret", 4) == 0 ? 5 : 2;
+  for (uint32_t i = 0; i < count; i++) memcpy(bytes + i * width, &image[i], width);
+  v->before.flags &= ~(uint32_t)NT;
+  setMemory(v, stackAt(v), bytes, count * width);
+}
+
+static void farForms64(void) {
+  char text[32];
+  for (int size = 16; size <= 64; size *= 2) {
+    char s = SUFFIX[size];
+    simple(64, NAMED("retf %c"), "cb", size, farReturn64)->count = 60;
+    simple(64, NAMED("iret %c"), "cf", size, farReturn64)->count = 60;
+    if (size == 64) continue;
+    for (int call = 0; call < 2; call++) {
+      snprintf(text, sizeof text, "%s far M %c", call ? "call" : "jmp", s);
+      struct form *f = addForm(64, text, call ? "ff /3" : "ff /5", size, RM_MEM);
+      f->access = size / 8 + 2;
+      f->prepare = farMemory64;
+      f->implicit = BIT(RSP);
+      f->finish = forgetStack;
+      f->count = 60;
+    }
+  }
+}
+
 void legacyForms(int mode) {
   if (mode != 64) oldForms(mode);
+  else farForms64();
   char text[32];
   for (int size = 16; size <= (mode == 64 ? 64 : 32); size *= 2) {
     char s = SUFFIX[size];

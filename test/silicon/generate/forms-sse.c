@@ -121,6 +121,15 @@ static void fxrstorImage(struct vector *v) {
   else if (insideData(v->ea, 512) && (v->ea & 15) == 0) v->skip = true;
 }
 
+/* FXSAVE: pointers, opcode and MXCSR_MASK are the CPU's own, the rest of a register slot is reserved. */
+static void ignoreReserved(struct vector *v) {
+  if (v->trap.taken) return;
+  uint32_t at = (uint32_t)v->ea;
+  ignoreMemory(v, at + 5, 19);
+  ignoreMemory(v, at + 28, 4);
+  for (uint32_t i = 0; i < 8; i++) ignoreMemory(v, at + 32 + 16 * i + 10, 6);
+}
+
 static void conversions(void) {
   static const struct row FROM_SINGLE[] = {
       {"cvtps2pd", "0f 5a /r", XX, 8, BOTH, 0}, {"cvtss2sd", "f3 0f 5a /r", XX, 4, BOTH, 0},
@@ -175,7 +184,9 @@ static void moves(void) {
       {"lddqu", "f2 0f f0 /r", XX, 16, ONLY_MEM, 0},
       {"movq2dq", "f3 0f d6 /r", XG | OPT_MMX_RM, 8, ONLY_REG, 0},
       {"movdq2q", "f2 0f d6 /r", XX | OPT_MMX_REG, 8, ONLY_REG, 0},
-      {"stmxcsr", "0f ae /3", W, 4, ONLY_MEM, 0}, {0}};
+      {"stmxcsr", "0f ae /3", W, 4, ONLY_MEM, 0}, {"clflush", "0f ae /7", 0, 1, ONLY_MEM, 0},
+      {"prefetchnta", "0f 18 /0", OPT_ADDRESS_ONLY, 1, ONLY_MEM, 0},
+      {"prefetcht0", "0f 18 /1", OPT_ADDRESS_ONLY, 1, ONLY_MEM, 0}, {0}};
   addRows(ROWS, PACKED, AREA_PACKED, 20, NULL);
   static const struct row CONTROL[] = {{"ldmxcsr", "0f ae /2", 0, 4, ONLY_MEM, 0}, {0}};
   addRows(CONTROL, PACKED, AREA_PACKED, 60, loadControl);
@@ -183,6 +194,13 @@ static void moves(void) {
   addRows(MASKED, PACKED, AREA_PACKED, 40, maskedStore);
   static const struct row RESTORE[] = {{"fxrstor", "0f ae /1", A, 512, ONLY_MEM, 0}, {0}};
   addRows(RESTORE, PACKED, AREA_INTEGER, 40, fxrstorImage);
+  struct form *save = addForm(64, "fxsave mem", "0f ae /0", 0, RM_MEM);
+  save->options = A | W | OPT_SAFE;
+  save->access = 512;
+  save->profile = PACKED;
+  save->area = AREA_PACKED;
+  save->finish = ignoreReserved;
+  save->count = 20;
 }
 
 static void packed(void) {

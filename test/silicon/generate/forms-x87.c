@@ -137,6 +137,24 @@ static void environment(struct vector *v) {
   else if (insideData(v->ea, length)) v->skip = true;
 }
 
+/* Instruction and data pointers of a stored environment: this CPU keeps them only with an exception pending. */
+static void ignorePointers(struct vector *v) {
+  if (v->trap.taken) return;
+  if (v->form->size == 16) ignoreMemory(v, (uint32_t)v->ea + 6, 8);
+  else ignoreMemory(v, (uint32_t)v->ea + 12, 14);
+}
+
+/* The environment and the state as they are stored, in both formats of protected mode. */
+static void stores(void) {
+  static const struct { const char *name, *code; int size, access; } ROWS[] = {
+      {"fnstenv", "d9 /6", 0, 28}, {"fnstenv w", "d9 /6", 16, 14}, {"fnsave", "dd /6", 0, 108}, {"fnsave w", "dd /6", 16, 94}};
+  for (int i = 0; i < 4; i++) {
+    struct form *f = mem(ROWS[i].name, ROWS[i].code, ROWS[i].access, AREA_INTEGER, OPT_SAFE | OPT_WRITES, i < 2 ? ALL_CODES : 0, 30);
+    f->size = ROWS[i].size;
+    f->finish = ignorePointers;
+  }
+}
+
 static void control(void) {
   static const struct { const char *name, *code; uint16_t undefined; } ROWS[] = {
       {"fchs", "d9 e0", OTHERS}, {"fabs", "d9 e1", OTHERS}, {"ftst", "d9 e4", 0}, {"fxam", "d9 e5", 0},
@@ -231,6 +249,7 @@ void x87Forms(void) {
   arithmetic();
   moves();
   control();
+  stores();
   transcendental();
   pendingForms();
 }

@@ -113,7 +113,7 @@ static void runForm(const struct form *f) {
       memset(&v, 0, offsetof(struct vector, patch));
       v.form = f;
       v.index = i;
-      v.patches = 0;
+      v.patches = v.ignores = 0;
       v.skip = false;
       seedDraws(f->seed ^ ((uint32_t)i << 12) ^ (uint32_t)attempt * 0x9e3779b1u);
       seedState(&v.seeded, f, i);

@@ -112,6 +112,8 @@ struct vector {
   int immediateAt, immediateBytes;
   struct patch patch[4]; /* memory before, where it differs from the pattern */
   int patches;
+  struct { uint32_t address, length; } ignored[16]; /* memory that the outcome says nothing about */
+  int ignores;
   bool skip; /* not a useful vector: draw again */
 };
 
@@ -136,6 +138,7 @@ uint32_t linearOf(int mode, int segment);
 void setUpMachine(void);
 void execute(struct vector *v);
 void setMemory(struct vector *v, uint32_t address, const void *bytes, uint32_t length);
+void ignoreMemory(struct vector *v, uint32_t address, uint32_t length);
 void restoreMemory(void);
 extern uint8_t *dataPattern, *stackPattern;
 

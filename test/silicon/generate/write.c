@@ -7,7 +7,7 @@
 
 enum {
   ITEM_END, ITEM_RIP, ITEM_FLAGS16, ITEM_FLAGS32, ITEM_UNDEFINED, ITEM_TRAP, ITEM_CR2, ITEM_CR2_64, ITEM_MEMORY,
-  ITEM_MXCSR, ITEM_FCW, ITEM_FSW, ITEM_FTW, ITEM_SEGMENT,
+  ITEM_MXCSR, ITEM_FCW, ITEM_FSW, ITEM_FTW, ITEM_SEGMENT, ITEM_IGNORED,
   ITEM_XMM = 0x10, ITEM_XMM_LOW8 = 0x20, ITEM_XMM_LOW4 = 0x30, ITEM_GPR = 0x40, ITEM_ST = 0x80
 };
 
@@ -120,12 +120,17 @@ static void putMemory(uint32_t address, const uint8_t *bytes, uint32_t length) {
 
 /* Changed runs of a window; gaps of up to five equal bytes are cheaper to store than to skip. */
 static void putWindow(const struct vector *v, uint32_t base, const uint8_t *pattern, uint32_t bytes) {
-  static uint8_t was[2 * PAGE];
-  const uint8_t *now = (const uint8_t *)(uintptr_t)base;
+  static uint8_t was[2 * PAGE], now[2 * PAGE];
+  memcpy(now, (const void *)(uintptr_t)base, bytes);
   memcpy(was, pattern, bytes);
   for (int i = 0; i < v->patches; i++)
     if (v->patch[i].address >= base && v->patch[i].address < base + bytes)
       memcpy(was + (v->patch[i].address - base), v->patch[i].bytes, v->patch[i].length);
+  for (int i = 0; i < v->ignores; i++)
+    if (v->ignored[i].address >= base && v->ignored[i].address < base + bytes) {
+      uint32_t at = v->ignored[i].address - base;
+      memcpy(now + at, was + at, v->ignored[i].length);
+    }
   if (memcmp(was, now, bytes) == 0) return;
   for (uint32_t i = 0; i < bytes; i++) {
     if (was[i] == now[i]) continue;
@@ -168,6 +173,8 @@ void writeVector(const struct vector *v) {
   for (uint32_t i = 0; i < SEGMENTS; i++)
     if (v->after.selector[i] != v->before.selector[i]) put8(ITEM_SEGMENT), put8(i), put16(v->after.selector[i]);
   if (v->form->profile != INTEGER || memcmp(v->before.fx, v->after.fx, 5)) putFx(v->before.fx, v->after.fx);
+  for (int i = 0; i < v->ignores; i++)
+    put8(ITEM_IGNORED), put32(v->ignored[i].address), put8(v->ignored[i].length);
   putWindow(v, DATA, dataPattern, WRITABLE_BYTES);
   putWindow(v, STACK, stackPattern, PAGE);
   put8(ITEM_END);
