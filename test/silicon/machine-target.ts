@@ -50,7 +50,7 @@ const CR4 = 0x620n; // PAE OSFXSR OSXMMEXCPT
 const EFER = 0xd00n; // LME LMA NXE
 
 /** Reported as the vector where the machine has none. */
-export const UNIMPLEMENTED = 256;
+const UNIMPLEMENTED = 256;
 
 function bytesOf(values: readonly bigint[]): Uint8Array {
   const bytes = new Uint8Array(values.length * 8);

@@ -224,7 +224,6 @@ static bool pickMemory(struct vector *v, struct address *a, uint32_t busy) {
       if (chance(12)) a->segment = GS;
     } else if (chance(4)) {
       a->segment = (int)below(SEGMENTS);
-      if (a->segment == CS && f->options & OPT_NO_CS) a->segment = DS;
     }
   }
   if (a->bits == 16) pickAddress16(a);
@@ -254,13 +253,6 @@ static bool pickMemory(struct vector *v, struct address *a, uint32_t busy) {
 
 static void put(struct vector *v, uint64_t value, int bytes) {
   for (int i = 0; i < bytes; i++) v->bytes[v->length++] = (uint8_t)(value >> (8 * i));
-}
-
-static void noise(const struct form *f, struct encoding *e) {
-  static const uint8_t HARMLESS[] = {0x2e, 0x36, 0x3e, 0x26};
-  int count = (int)below(5);
-  if (f->mode != 64) return;
-  for (int i = 0; i < count; i++) e->prefix[e->prefixes++] = HARMLESS[below(4)];
 }
 
 static int64_t pickImmediate(int bytes) {
@@ -312,7 +304,6 @@ void encode(struct vector *v) {
   if (!(f->options & OPT_NO_66) && (f->mode == 16 ? f->size == 32 : f->size == 16)) e.prefix[e.prefixes++] = 0x66;
   if (memory && a.bits != f->mode) e.prefix[e.prefixes++] = 0x67;
   if (memory && a.segment >= 0) e.prefix[e.prefixes++] = SEGMENT_PREFIX[a.segment];
-  else if (f->options & OPT_NOISE) noise(f, &e);
   for (int i = e.prefixes - 1; i > 0; i--) { /* any order */
     int j = (int)below((uint32_t)i + 1);
     uint8_t swapped = e.prefix[i];

@@ -144,7 +144,6 @@ static void bitOffset(struct vector *v) {
 static void scanBits(struct vector *v) {
   if (chance(3)) setRm(v, getRm(v) & (uint64_t)-1 << below((uint32_t)v->form->size));
   if (getRm(v) == 0 && v->form->size == 32) v->before.gpr[v->reg] &= 0xffffffffu;
-  if (getRm(v) == 0) v->undefined |= 0;
 }
 
 static void bitSize(int mode, int size) {
@@ -225,8 +224,6 @@ static void multiplySize(int mode, int size) {
   addRm(mode, name("imul G@,E@,Ib", size), "6b /r ib", size, 0, SF | ZF | AF | PF, false);
 }
 
-static void setAh(struct vector *v) { (void)v; }
-
 static void plain(int mode) {
   static const struct { const char *name, *code; int size; } FORMS[] = {
       {"cbw", "98", 16}, {"cwde", "98", 32}, {"cdqe", "98", 64}, {"cwd", "99", 16}, {"cdq", "99", 32}, {"cqo", "99", 64},
@@ -236,7 +233,6 @@ static void plain(int mode) {
   for (unsigned i = 0; i < sizeof FORMS / sizeof *FORMS; i++) {
     if (FORMS[i].size == 64 && mode != 64) continue;
     struct form *f = addForm(mode, FORMS[i].name, FORMS[i].code, FORMS[i].size, NO_RM);
-    f->prepare = setAh;
     f->count = 20;
   }
   for (int size = 16; size <= (mode == 64 ? 64 : 32); size *= 2)

@@ -25,14 +25,9 @@ static void loadSelector(struct vector *v) {
   else if (insideData(v->ea, 2)) v->skip = true;
 }
 
-static uint32_t stackAt(const struct vector *v) {
-  uint32_t sp = (uint32_t)v->before.gpr[RSP];
-  return (v->form->mode == 16 ? sp & 0xffff : sp) + linearOf(v->form->mode, SS);
-}
-
 static void popSelector(struct vector *v) {
   uint32_t image = pickSelector() | draw() << 16;
-  setMemory(v, stackAt(v), &image, (uint32_t)v->form->size / 8);
+  setMemory(v, stackLinear(v), &image, (uint32_t)v->form->size / 8);
 }
 
 /* LES, LDS and their like: offset first, selector behind it. */
@@ -85,7 +80,7 @@ static void farReturn(struct vector *v) {
     length += size / 8;
     v->before.flags &= ~(uint32_t)NT;
   }
-  setMemory(v, stackAt(v), image, length);
+  setMemory(v, stackLinear(v), image, length);
 }
 
 static void forgetStack(struct vector *v) {
@@ -106,8 +101,6 @@ static void bounds(struct vector *v) {
                              : (uint64_t)(uint32_t)low | (uint64_t)(uint32_t)high << 32;
   setMemory(v, (uint32_t)v->ea, &pair, (uint32_t)size / 4);
 }
-
-static void arpl(struct vector *v) { (void)v; }
 
 static struct form *simple(int mode, const char *name, const char *encoding, int size, prepare_fn *prepare) {
   struct form *f = addForm(mode, name, encoding, size, NO_RM);
@@ -134,7 +127,7 @@ static void oldForms(int mode) {
     struct rm_forms f = addRm(mode, text, bytes, 8, op == 7 ? 0 : OPT_WRITES, op == 1 || op == 4 || op == 6 ? AF : 0, false);
     f.reg->count = f.mem->count = 10;
   }
-  addRm(mode, "arpl Ew,Gw", "63 /r", 16, OPT_WRITES | OPT_NO_66, 0, false).reg->prepare = arpl;
+  addRm(mode, "arpl Ew,Gw", "63 /r", 16, OPT_WRITES | OPT_NO_66, 0, false);
   for (int size = 16; size <= 32; size *= 2) {
     char s = SUFFIX[size];
     simple(mode, NAMED("pusha %c"), "60", size, NULL)->finish = forgetStack;
@@ -203,7 +196,7 @@ static void farReturn64(struct vector *v) {
   uint32_t width = (uint32_t)v->form->size / 8, count = strncmp(v->form->name, "iret", 4) == 0 ? 5 : 2;
   for (uint32_t i = 0; i < count; i++) memcpy(bytes + i * width, &image[i], width);
   v->before.flags &= ~(uint32_t)NT;
-  setMemory(v, stackAt(v), bytes, count * width);
+  setMemory(v, stackLinear(v), bytes, count * width);
 }
 
 static void farForms64(void) {

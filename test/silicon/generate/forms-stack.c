@@ -22,12 +22,6 @@ static void moveStack(struct vector *v) {
   v->before.gpr[RSP] = sp;
 }
 
-static uint32_t stackAt(const struct vector *v) {
-  uint64_t sp = v->before.gpr[RSP];
-  if (v->form->mode == 16) sp &= 0xffff;
-  return (uint32_t)sp + linearOf(v->form->mode, SS);
-}
-
 static bool onStack(uint32_t at, uint32_t bytes) { return at >= STACK && at + bytes <= STACK + PAGE; }
 
 /* A target that can be written down: below 4 GiB in 64-bit mode; anything elsewhere. */
@@ -40,7 +34,7 @@ static uint64_t pickJump(const struct vector *v) {
 static void pushTarget(struct vector *v) {
   moveStack(v);
   uint64_t target = pickJump(v);
-  uint32_t at = stackAt(v), bytes = (uint32_t)v->form->size / 8;
+  uint32_t at = stackLinear(v), bytes = (uint32_t)v->form->size / 8;
   if (onStack(at, bytes)) setMemory(v, at, &target, bytes);
   else if (v->form->mode == 64 && onStack(at, 1)) v->skip = true;
 }
@@ -69,8 +63,6 @@ static void relative(struct vector *v) {
   if (v->form->mode != 64 || v->immediateBytes != 4) return;
   setImmediate(v, (int64_t)below(0x900000) - 0x480000);
 }
-
-static void conditional(struct vector *v) { relative(v); }
 
 static void countLoop(struct vector *v) {
   if (chance(3)) {
@@ -127,7 +119,7 @@ static void popFlags(struct vector *v) {
   if (chance(2)) v->before.flags |= ID;
   if (chance(4)) v->before.flags |= NT;
   uint64_t image = ((uint64_t)draw() << 32 | draw()) & ~(uint64_t)TF;
-  uint32_t at = stackAt(v), bytes = (uint32_t)v->form->size / 8;
+  uint32_t at = stackLinear(v), bytes = (uint32_t)v->form->size / 8;
   if (onStack(at, bytes)) setMemory(v, at, &image, bytes);
   else if (onStack(at, 1)) v->skip = true;
 }
@@ -159,7 +151,7 @@ static void branches(int mode, int size, char s) {
     stackForm(mode, text, bytes, size, NULL)->count = 16;
     snprintf(text, sizeof text, "j%s relz %c", CONDITIONS[cc], s);
     snprintf(bytes, sizeof bytes, "0f %02x iz", 0x80 + cc);
-    stackForm(mode, text, bytes, size, conditional)->count = 16;
+    stackForm(mode, text, bytes, size, relative)->count = 16;
   }
   static const char *LOOPS[4] = {"loopne", "loope", "loop", "jcxz"};
   for (int i = 0; i < 4; i++) {

@@ -35,7 +35,6 @@ struct rm_forms addRm(int mode, const char *name, const char *encoding, int size
     f->undefined = undefined;
     f->options = options;
     if (shape) f->options |= OPT_ANY_TARGET;
-    if (options & OPT_WRITES && mode != 64) f->options |= 0;
     f->lock = shape == 2;
     if (shape == 2) f->count = 20;
     if (shape == 0) added.reg = f;
@@ -94,10 +93,9 @@ void setRm(struct vector *v, uint64_t value) {
     setMemory(v, (uint32_t)v->ea, &value, (uint32_t)bytes);
 }
 
-int stackBits(const struct vector *v) { return v->form->mode; }
-
 uint32_t stackLinear(const struct vector *v) {
-  return (uint32_t)v->before.gpr[RSP] + linearOf(v->form->mode, SS);
+  uint32_t sp = (uint32_t)v->before.gpr[RSP];
+  return (v->form->mode == 16 ? sp & 0xffff : sp) + linearOf(v->form->mode, SS);
 }
 
 static void runForm(const struct form *f) {

@@ -26,6 +26,5 @@ uint64_t getReg(const struct vector *v, int reg, int size);
 void putReg(struct vector *v, int reg, int size, uint64_t value);
 uint64_t readBefore(const struct vector *v, uint64_t linear, int bytes);
 bool insideData(uint64_t linear, uint32_t bytes); /* mapped, whether writable or not */
-int stackBits(const struct vector *v);
-uint32_t stackLinear(const struct vector *v);
+uint32_t stackLinear(const struct vector *v); /* of the top of the stack; 64-bit: its low half */
 #endif

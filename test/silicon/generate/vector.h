@@ -78,7 +78,6 @@ enum {
   OPT_ADDRESS_ONLY = 16, /* memory operand is not accessed (LEA) */
   OPT_REP = 32,
   OPT_SAFE = 64, /* memory operand always mapped, never at an edge */
-  OPT_NOISE = 128, /* random redundant prefixes */
   OPT_XMM_REG = 256, /* /r is an XMM register (sixteen of them in 64-bit mode) */
   OPT_XMM_RM = 512,
   OPT_MMX_REG = 1024,
@@ -86,8 +85,6 @@ enum {
   OPT_SEG_REG = 4096, /* /r is a segment register */
   OPT_NO_PREFIX = 8192, /* neither segment nor address size prefix */
   OPT_ANY_TARGET = 16384, /* address registers keep their random values now and then */
-  OPT_NO_CS = 32768,
-  OPT_PARTIAL = 65536, /* a fault may leave part of a store behind: never let it fault */
   OPT_NO_66 = 131072, /* operand size is by the mode or by a mandatory prefix */
 };
 
