@@ -21,6 +21,15 @@ const BENIGN: u32 = 0x100;
 
 const CONTRIBUTORY: u32 = (1 << DE) | (1 << TS) | (1 << NP) | (1 << SS_FAULT) | (1 << GP);
 
+/** The exception that was delivered last: vector, bit 8 when it has an error code; -1 when there was none. */
+export let lastException: i32 = -1;
+/** Its error code. */
+export let lastError: u32 = 0;
+
+export function clearLastException(): void {
+  lastException = -1;
+}
+
 function isContributory(vector: u32): bool {
   return vector < 32 && ((CONTRIBUTORY >> vector) & 1) !== 0;
 }
@@ -68,6 +77,8 @@ function resolve(cpu: Vcpu, first: u32): void {
       error = 0;
     }
     previous = isSoftware ? BENIGN : vector;
+    lastException = <i32>(vector | (hasError ? 0x100 : 0));
+    lastError = error;
     const saved = cpu.rip;
     let image = rflags(cpu);
     if (!isSoftware) {

@@ -21,30 +21,14 @@ import { Lapic } from "../apic/lapic";
 import { acknowledge, highestPending } from "../apic/priority";
 import { lapicInit } from "../apic/reset";
 import { signature } from "../cpu/cpuid";
-import { deliverFault, deliverInterrupt } from "../cpu/interrupt";
+import { deliverInterrupt } from "../cpu/interrupt";
 import { wakesOnMasked } from "../cpu/monitor";
-import { FAULT_HAS_ERROR } from "../fault";
 import { acknowledgeExtInt } from "../host";
 import { NMI_BLOCKED, NMI_QUEUED_SHIFT, Vcpu } from "../vcpu";
 import { NMI_VECTOR } from "../x86/exception";
 import { IF } from "../x86/eflags";
 import { initRegisters, startAt } from "./reset";
 import { updateTimer } from "./timers";
-
-/** The last exception that was delivered: vector | has error code << 8, or -1; and its error code. For `step`. */
-export let lastException: i32 = -1;
-export let lastError: u32 = 0;
-
-export function clearLastException(): void {
-  lastException = -1;
-}
-
-/** Delivers the fault that the last instruction left. Afterwards the CPU is at its handler, or in SHUTDOWN. */
-export function deliverPendingFault(cpu: Vcpu): void {
-  lastException = <i32>((cpu.fault & 0xff) | (cpu.fault & FAULT_HAS_ERROR ? 0x100 : 0));
-  lastError = cpu.faultError;
-  deliverFault(cpu);
-}
 
 /** INIT and SIPI, in KVM's order. */
 function takeReset(cpu: Vcpu): void {

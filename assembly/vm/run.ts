@@ -22,12 +22,13 @@ import { setYieldSlice, yieldSlice } from "../cpu/control";
 import { raiseDebug } from "../cpu/debug-status";
 import { checkInstructionBreakpoint, DR6_BS, hasInstructionBreakpoint, takeDataBreakpoints } from "../cpu/dr";
 import { is64 } from "../cpu/mode";
+import { clearLastException, deliverFault } from "../cpu/interrupt";
 import { execute } from "../cpu/run";
 import { enterTlb } from "../mem/tlb";
 import { SHADOW_MOV_SS, Vcpu } from "../vcpu";
 import { RF, TF } from "../x86/eflags";
 import { advance, beginSlice, clockNs, endSlice, instructionsUntil, jumpTo } from "./clock";
-import { clearLastException, deliverPendingFault, processEvents } from "./events";
+import { processEvents } from "./events";
 import { markRunnable, nextRunnable, runnableCount, unmarkRunnable } from "./runnable";
 import { nextDeadline, nextTimer, updateTimer } from "./timers";
 import { vcpu } from "./vcpus";
@@ -148,7 +149,7 @@ function runSlice(cpu: Vcpu, limit: u32): u32 {
   let used: u32 = 0;
   while (used < limit) {
     if (cpu.fault !== 0) {
-      deliverPendingFault(cpu);
+      deliverFault(cpu);
       used++;
       advance(1);
       if (cpu.runState !== RUNNABLE) break;
@@ -206,13 +207,13 @@ export function step(vcpuIndex: u32): u32 {
   sliceLeft = 0;
   fireTimers();
   enterTlb(cpu);
-  if (cpu.fault !== 0) deliverPendingFault(cpu);
+  if (cpu.fault !== 0) deliverFault(cpu);
   if (!processEvents(cpu)) return cpu.runState === SHUTDOWN ? EXIT_SHUTDOWN : EXIT_IDLE;
   markRunnable(vcpuIndex);
   beginSlice(1);
   if (cpu.fault === 0) runInstructions(cpu, 1);
   setYieldSlice(false);
-  if (cpu.fault !== 0) deliverPendingFault(cpu);
+  if (cpu.fault !== 0) deliverFault(cpu);
   endSlice();
   if (cpu.request & REQ_TIMER) {
     cpu.request &= ~REQ_TIMER;
