@@ -44,6 +44,7 @@ export function apicClear(): void {
   clearRules();
   clearHeld();
   clearSlots();
+  message.number = 0;
 }
 
 export function apicSetKnob(knob: u32, value: u32): u32 {
@@ -140,7 +141,8 @@ export function apicPvKick(apicId: u32): i32 {
 }
 
 export function apicAccepted(vcpuIndex: u32): u32 {
-  return Lapic.at(vcpuIndex).acceptedMessage === message.number ? 1 : 0;
+  const number = message.number;
+  return number !== 0 && Lapic.at(vcpuIndex).acceptedMessage === number ? 1 : 0;
 }
 
 export function apicDeliveredMode(): u32 {

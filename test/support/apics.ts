@@ -8,6 +8,7 @@ import { decodeApicEvent, isApicEvent, type ApicEvent } from "../../src/trace/ap
 
 /** Exports that only tests of the core use. */
 interface MoreExports extends ApicExports {
+  setTraceMask(mask: number): void;
   apicDeviceMsi(address: number, data: number): number;
   apicSignalRte(low: number, high: number): number;
   apicPvSendIpi(

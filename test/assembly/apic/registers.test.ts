@@ -137,11 +137,13 @@ describe("logical x2APIC ID", () => {
 describe("x2APIC MSR window", () => {
   type Answer = "ok" | "#GP";
   // Readable registers, then what a write of 0 and of all ones (32 bits) does under `kvm` and under `sdm`.
-  const READABLE = new Set([
-    ...[REG.ID, REG.VERSION, REG.TPR, REG.PPR, REG.LDR, REG.SVR, REG.ESR, REG.ICR_LOW],
-    ...[REG.TIMER, REG.THERMAL, REG.PERF, REG.LINT0, REG.LINT1, REG.ERROR],
-    ...[REG.TMICT, REG.TMCCT, REG.TDCR],
-    ...Array.from({ length: 24 }, (_, n) => REG.ISR + n * 16),
+  const FIRST_VECTOR_REGISTER = 0x100;
+  // prettier-ignore
+  const READABLE = new Set<number>([
+    REG.ID, REG.VERSION, REG.TPR, REG.PPR, REG.LDR, REG.SVR, REG.ESR, REG.ICR_LOW,
+    REG.TIMER, REG.THERMAL, REG.PERF, REG.LINT0, REG.LINT1, REG.ERROR,
+    REG.TMICT, REG.TMCCT, REG.TDCR,
+    ...Array.from({ length: 24 }, (_, n) => FIRST_VECTOR_REGISTER + n * 16),
   ]);
   const WRITES = new Map<number, { zero: Answer; kvm: Answer; sdm: Answer }>([
     [REG.TPR, { zero: "ok", kvm: "ok", sdm: "#GP" }],
