@@ -33,8 +33,8 @@ export {
   type Vcpu,
 } from "./vcpu.js";
 export type { ApicEvent, ApicMessageEvent, ApicTargetEvent } from "./trace/apic.js";
-export { describeApicEvent } from "./trace/apic-text.js";
-export { PRESETS, type Preset } from "./policies.js";
+export { describeApicEvent, describeOutcome, describeReason } from "./trace/apic-text.js";
+export { DEFAULT_POLICY, PRESETS, type Preset } from "./policies.js";
 export type { ExtendedValue, Fpu } from "./fpu.js";
 export type { CpuSlot } from "./devices/cpu-hotplug.js";
 export type { AccessSize, Device, DeviceState, InterruptLine } from "./devices/device.js";

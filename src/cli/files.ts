@@ -7,11 +7,11 @@ import { X2vmError } from "../errors.js";
 const STANDARD_INPUT = 0;
 
 /** @param path - "-" is standard input @throws X2vmError FILE with a sentence for the user */
-export function readUserFile(path: string): Uint8Array {
+export function readUserFile(path: string | URL): Uint8Array {
   try {
     return readFileSync(path === "-" ? STANDARD_INPUT : path);
   } catch (error) {
-    throw new X2vmError("FILE", `${path}: ${reason(error)}.`, { cause: error });
+    throw new X2vmError("FILE", `${String(path)}: ${reason(error)}.`, { cause: error });
   }
 }
 

@@ -5,6 +5,7 @@ import { X2vmError } from "../index.js";
 import { addConformCommand } from "./conform.js";
 import { addExperimentCommand } from "./experiment.js";
 import { addRunCommand } from "./run-options.js";
+import { addStartCommand } from "./start.js";
 import { EXIT_FAILED_RUN, EXIT_USAGE } from "./summary.js";
 
 const program = new Command("x2vm")
@@ -17,6 +18,7 @@ const program = new Command("x2vm")
   .showHelpAfterError("(x2vm --help shows what there is)")
   .exitOverride();
 
+addStartCommand(program);
 addRunCommand(program);
 addExperimentCommand(program);
 addConformCommand(program);
@@ -25,6 +27,7 @@ program.addHelpText(
   "after",
   `
 Examples:
+  x2vm start                                  hot-add CPU 0x123, wake it, compare the policies
   x2vm run guests/hello.bin                   a boot sector says hello
   x2vm run guests/smp.bin --cpus 4            four CPUs
   x2vm run --help                             all that a run can be told

@@ -145,10 +145,20 @@ function describeResult(result: number): string {
 }
 
 function describeTarget(target: ApicTargetEvent): string {
-  const because = REASONS[target.reason]?.(target) ?? `reason ${target.reason}`;
+  const because = describeReason(target);
   if (target.kind === "other") return `${hex(target.apicId)} not selected: ${because}`;
   const state = RUN_STATES[target.runState] ?? "unknown";
-  return `${hex(target.apicId)} (${state}) ${OUTCOMES[target.outcome]}: ${because}`;
+  return `${hex(target.apicId)} (${state}) ${describeOutcome(target)}: ${because}`;
+}
+
+/** Why a CPU was selected, or was not. */
+export function describeReason(target: ApicTargetEvent): string {
+  return REASONS[target.reason]?.(target) ?? `reason ${target.reason}`;
+}
+
+/** What a selected CPU does with the message. */
+export function describeOutcome(target: ApicTargetEvent): string {
+  return OUTCOMES[target.outcome] ?? `outcome ${target.outcome}`;
 }
 
 function identity(target: ApicTargetEvent): string {
