@@ -337,25 +337,31 @@ export class Machine {
     const { ports, mmio, pics } = this.#board;
     const gpa = (low: number, high: number) => high * 2 ** 32 + low;
     return {
-      ioRead: (port, size) => this.#access(() => ports.read(port, size as AccessSize)),
-      ioWrite: (port, size, value) =>
-        this.#access(() => ports.write(port, size as AccessSize, value)),
-      mmioRead: (low, high, size) =>
-        this.#access(() => mmio.read(gpa(low, high), size as AccessSize)),
-      mmioWrite: (low, high, size, value) =>
-        this.#access(() => mmio.write(gpa(low, high), size as AccessSize, value)),
+      ioRead: (port, size) => {
+        this.#isInAccess = true;
+        const value = ports.read(port, size as AccessSize);
+        this.#isInAccess = false;
+        return value;
+      },
+      ioWrite: (port, size, value) => {
+        this.#isInAccess = true;
+        ports.write(port, size as AccessSize, value);
+        this.#isInAccess = false;
+      },
+      mmioRead: (low, high, size) => {
+        this.#isInAccess = true;
+        const value = mmio.read(gpa(low, high), size as AccessSize);
+        this.#isInAccess = false;
+        return value;
+      },
+      mmioWrite: (low, high, size, value) => {
+        this.#isInAccess = true;
+        mmio.write(gpa(low, high), size as AccessSize, value);
+        this.#isInAccess = false;
+      },
       traceEvent: (kind, record) => this.#traceSubscriptions.tell(kind, this.#core.view, record),
       acknowledgeExtInt: () => pics.acknowledge(),
     };
-  }
-
-  #access<Value>(call: () => Value): Value {
-    this.#isInAccess = true;
-    try {
-      return call();
-    } finally {
-      this.#isInAccess = false;
-    }
   }
 
   #outputs(): BoardOutputs {
@@ -425,6 +431,7 @@ export class Machine {
       return call();
     } finally {
       this.#isInCore = false;
+      this.#isInAccess = false; // a listener threw
     }
   }
 

@@ -1,10 +1,12 @@
 /** Files that the user names. */
-import { readFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
 import { basename } from "node:path";
 import type { BootModule } from "../index.js";
 import { X2vmError } from "../errors.js";
 
 const STANDARD_INPUT = 0;
+/** Characters written at once. */
+const CHUNK = 1 << 16;
 
 /** @param path - "-" is standard input @throws X2vmError FILE with a sentence for the user */
 export function readUserFile(path: string | URL): Uint8Array {
@@ -24,10 +26,40 @@ export function readModules(text: string): BootModule[] {
   });
 }
 
+/** A text file that is written line by line, and there before the first. */
+export class LineFile {
+  readonly #descriptor: number;
+  #pending = "";
+
+  /** @throws X2vmError FILE */
+  constructor(path: string) {
+    try {
+      this.#descriptor = openSync(path, "w");
+    } catch (error) {
+      throw new X2vmError("FILE", `${path}: ${reason(error)}.`, { cause: error });
+    }
+  }
+
+  write(line: string): void {
+    this.#pending += `${line}\n`;
+    if (this.#pending.length >= CHUNK) this.#flush();
+  }
+
+  close(): void {
+    this.#flush();
+    closeSync(this.#descriptor);
+  }
+
+  #flush(): void {
+    writeSync(this.#descriptor, this.#pending);
+    this.#pending = "";
+  }
+}
+
 function reason(error: unknown): string {
   const code = error instanceof Error && "code" in error ? error.code : undefined;
   if (code === "ENOENT") return "there is no such file";
-  if (code === "EACCES") return "no permission to read it";
-  if (code === "EISDIR") return "it is a directory, not an image";
+  if (code === "EACCES") return "no permission";
+  if (code === "EISDIR") return "it is a directory";
   return error instanceof Error ? error.message : String(error);
 }

@@ -1,8 +1,8 @@
 /** `x2vm run`: boots one image and stays with it to its end. */
-import { createWriteStream, type WriteStream } from "node:fs";
 import { stdin, stderr, stdout } from "node:process";
 import { describeApicEvent, type ApicEvent, type Machine } from "../index.js";
 import { crashReport, type PastInstruction } from "./crash-report.js";
+import { LineFile } from "./files.js";
 import { lastInstructions, MAX_REPEATED_INSTRUCTIONS } from "./history.js";
 import { prepare, runToEnd, type SessionPlan } from "./session.js";
 import { exitStatus, mips, summaryLine, type RunReport } from "./summary.js";
@@ -26,7 +26,7 @@ export async function runImage(plan: SessionPlan, output: OutputOptions): Promis
     if (output.json) serial.push(byte);
     else stdout.write(Uint8Array.of(byte));
   });
-  const trace = output.tracePath === undefined ? undefined : createWriteStream(output.tracePath);
+  const trace = output.tracePath === undefined ? undefined : new LineFile(output.tracePath);
   if (trace !== undefined)
     machine.trace((event) => trace.write(traceLine(machine, event)), { others: true });
   const keyboard = stdin.isTTY && !output.json ? stdin : undefined;
@@ -37,7 +37,7 @@ export async function runImage(plan: SessionPlan, output: OutputOptions): Promis
     report = await runToEnd(machine, plan, terminal);
   } finally {
     terminal.close();
-    await close(trace);
+    trace?.close();
   }
   if (output.json)
     stdout.write(`${JSON.stringify(toJson(machine, plan, report, serial), undefined, 2)}\n`);
@@ -79,9 +79,5 @@ function toJson(machine: Machine, plan: SessionPlan, report: RunReport, serial: 
 function traceLine(machine: Machine, event: ApicEvent): string {
   const text = describeApicEvent(event, (vcpuIndex) => machine.vcpus[vcpuIndex]!.apicId);
   const plain = "now" in event ? { ...event, now: Number(event.now) } : event;
-  return `${JSON.stringify({ text, ...plain })}\n`;
-}
-
-function close(stream: WriteStream | undefined): Promise<void> {
-  return new Promise((resolve) => (stream === undefined ? resolve() : stream.end(resolve)));
+  return JSON.stringify({ text, ...plain });
 }

@@ -41,6 +41,7 @@ export class Pic8259 implements Device {
   #readsIsr = false;
   #isSpecialMask = false;
   #isPolled = false;
+  #outputLevel = false;
 
   /** @param cascade - mask of the input that a slave drives, 0 for none */
   constructor(output: InterruptLine, cascade = 0) {
@@ -253,7 +254,10 @@ export class Pic8259 implements Device {
   }
 
   #update(): void {
-    this.#output.set(this.#highestRequest() >= 0);
+    const level = this.#highestRequest() >= 0;
+    if (level === this.#outputLevel) return;
+    this.#outputLevel = level;
+    this.#output.set(level);
   }
 }
 

@@ -72,6 +72,8 @@ export class Uart16550 implements Device {
   #modemDelta = 0;
   /** The transmitter became empty and nobody has read that in IIR yet. */
   #threPending = false;
+  /** What the line was last set to: a polling guest must not stir the interrupt controller with every read. */
+  #lineLevel = false;
 
   /** @param transmit - gets each byte that the guest sends */
   constructor(line: InterruptLine, transmit: (byte: number) => void) {
@@ -289,6 +291,9 @@ export class Uart16550 implements Device {
   }
 
   #update(): void {
-    this.#line.set(this.#isConnected && this.#interruptCause() !== IIR_NONE);
+    const level = this.#isConnected && this.#interruptCause() !== IIR_NONE;
+    if (level === this.#lineLevel) return;
+    this.#lineLevel = level;
+    this.#line.set(level);
   }
 }
