@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import type { CoreBuild } from "../../src/core-source.js";
-import { Machine, type RunResult } from "../../src/machine.js";
+import { Machine, type RunResult } from "../../src/index.js";
 import {
   GUESTS,
   expectedLines,
