@@ -29,6 +29,7 @@ interface CoreExports extends ApicExports {
   exchangeAddress(): number;
   run(budget: number): number;
   step(vcpuIndex: number): number;
+  currentVcpu(): number;
   lastException(vcpuIndex: number): number;
   setStopTime(ns: number): void;
   clock(): number;
@@ -98,6 +99,7 @@ export class Core {
     try {
       const imports = { env: { memory, abort: abortOf(memory) }, host: hostImports(host) };
       const instance = await WebAssembly.instantiate(module, imports);
+      if (!("create" in instance.exports)) throw new Error("it is another module");
       return new Core(instance.exports as unknown as CoreExports, memory);
     } catch (error) {
       throw new X2vmError(

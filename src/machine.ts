@@ -183,7 +183,8 @@ export class Machine {
     this.#runDueActions();
     const exit = this.#inCore(() => this.#core.exports.step(vcpuIndex));
     const raised = this.#core.exports.lastException(vcpuIndex);
-    const stop = this.#stop ?? (exit === abi.EXIT_BUDGET ? undefined : this.#stopOf(exit));
+    const stop =
+      this.#stop ?? (exit === abi.EXIT_BUDGET ? undefined : this.#stopOf(exit, vcpuIndex));
     return {
       ...(stop ?? { reason: "stepped" }),
       ...(raised >= 0
@@ -394,10 +395,11 @@ export class Machine {
     if (exit === abi.EXIT_TIME) {
       return this.virtualNs >= limits.untilNs ? { reason: "time" } : undefined;
     }
-    return this.#stopOf(exit);
+    return this.#stopOf(exit, exports.currentVcpu() >>> 0);
   }
 
-  #stopOf(exit: number): Stop {
+  /** @param vcpuIndex - the vCPU that ran last */
+  #stopOf(exit: number, vcpuIndex: number): Stop {
     switch (exit) {
       case abi.EXIT_IDLE:
         return { reason: "idle" };
@@ -406,12 +408,9 @@ export class Machine {
       case abi.EXIT_STOP:
         return { reason: "stopped" };
       case abi.EXIT_SHUTDOWN:
-        return {
-          reason: "shutdown",
-          vcpuIndex: this.vcpus.findIndex((vcpu) => vcpu.runState === "shutdown"),
-        };
+        return { reason: "shutdown", vcpuIndex };
       case abi.EXIT_UNIMPLEMENTED:
-        return { reason: "unimplemented" };
+        return { reason: "unimplemented", vcpuIndex };
       default:
         throw new Error(`core: unknown exit ${exit}`);
     }

@@ -24,7 +24,7 @@ export class StateHash {
 
   /** Adds memory. @param bytes - 4-byte aligned, a multiple of 4096 long */
   memory(bytes: Uint8Array): void {
-    const words = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >> 2);
+    const words = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
     for (let page = 0; page < words.length; page += PAGE_WORDS) {
       if (!isZero(words, page)) this.#page(words, page);
     }

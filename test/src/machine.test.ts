@@ -152,6 +152,14 @@ describe.each(["release", "debug"] as const)("Machine, %s core", (build) => {
     expect(machine.vcpus[0]!.runState).toBe("shutdown");
   });
 
+  it("tells a triple fault once: the CPU waits afterwards", async () => {
+    const machine = await machineWith(SPIN, { build, cpus: 2 });
+    machine.vcpus[0]!.idtr = { base: 0n, limit: 0 };
+    machine.writeMemory(CODE, Uint8Array.of(0x0f, 0x0b)); // ud2
+    expect(machine.run()).toMatchObject({ reason: "shutdown", vcpuIndex: 0 });
+    expect(machine.run()).toMatchObject({ reason: "idle" });
+  });
+
   it.each([{ maxInstructions: -1 }, { maxInstructions: Number.NaN }, { untilNs: -1 }])(
     "refuses to run with %j",
     async (options) => {
