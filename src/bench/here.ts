@@ -1,0 +1,31 @@
+/** Runs a guest on this machine, x2vm, against the wall clock. */
+import { Machine, type MachineOptions } from "../index.js";
+import { Stopwatch, type TimedLine } from "./stopwatch.js";
+
+/** A line, and how far the machine was when it was complete. */
+export interface CountedLine extends TimedLine {
+  /** Retired by all CPUs together, to the end of the last slice (a few thousand instructions). */
+  readonly instructions: number;
+}
+
+/** @returns every line that the guest printed @throws Error when it does not print DONE */
+export async function runHere(
+  image: Uint8Array,
+  commandLine: string,
+  options: MachineOptions = {},
+): Promise<CountedLine[]> {
+  const machine = await Machine.create(options);
+  const lines: CountedLine[] = [];
+  const stopwatch = new Stopwatch((line) =>
+    lines.push({ ...line, instructions: machine.instructions }),
+  );
+  machine.onSerial((byte) => stopwatch.take(byte));
+  machine.load(image, { name: "guest", commandLine });
+  const { reason } = machine.run();
+  machine.dispose();
+  if (lines.at(-1)?.text !== "DONE") {
+    const output = lines.map(({ text }) => text).join(" | ");
+    throw new Error(`The guest (${commandLine}) ended by ${reason} after: ${output}`);
+  }
+  return lines;
+}
