@@ -11,6 +11,7 @@ import { MODE_32, MODE_64, MODE_FLAT } from "./mode";
 import {
   ADDRESS_32,
   ADDRESS_64,
+  ADDRESS_BASE,
   ADDRESS_NONE,
   ADDRESS_SLOW,
   Op,
@@ -317,7 +318,11 @@ function address32(modrm: u32, rex: u32, op: Op, segment: u32, isRipRelative: bo
 function chooseKind(mode: u32, flags: u32, op: Op): void {
   const segment = <u32>op.segment;
   op.kind = <u8>ADDRESS_SLOW;
-  if (segment >= <u32>FS || flags & OP_ADDR16 || !(mode & MODE_FLAT)) return;
+  if (segment >= <u32>FS) {
+    if (mode & MODE_64 && !(flags & OP_ADDR32)) op.kind = <u8>ADDRESS_BASE;
+    return;
+  }
+  if (flags & OP_ADDR16 || !(mode & MODE_FLAT)) return;
   if (mode & MODE_64) op.kind = <u8>(flags & OP_ADDR32 ? ADDRESS_32 : ADDRESS_64);
   else if (segment !== <u32>CS) op.kind = <u8>ADDRESS_32;
 }

@@ -6,7 +6,7 @@
  * never needed for correctness.
  */
 import { MODE_64, MODE_FLAT, MODE_SS32 } from "./mode";
-import { ADDRESS_32, ADDRESS_NONE, Op, OP_66, OP_LOCK, OP_REP, OP_REPNE } from "./op";
+import { ADDRESS_BASE, ADDRESS_NONE, Op, OP_66, OP_LOCK, OP_REP, OP_REPNE } from "./op";
 
 export const HANDLER_ONE_BYTE: u16 = 0;
 export const HANDLER_TWO_BYTE: u16 = 1;
@@ -78,7 +78,7 @@ export function specialise(op: Op, mode: u32): void {
   const size = op.size;
   if (size === 2 || op.flags & (OP_LOCK | OP_REP | OP_REPNE)) return;
   const isRegister = op.kind === ADDRESS_NONE;
-  if (!isRegister && op.kind > ADDRESS_32) return;
+  if (!isRegister && op.kind > ADDRESS_BASE) return;
   const handler =
     op.handler === HANDLER_ONE_BYTE ? oneByte(op, mode, isRegister) : twoByte(op, mode, isRegister);
   if (handler !== 0) op.handler = <u16>handler;
@@ -141,7 +141,8 @@ function oneByte(op: Op, mode: u32, isRegister: bool): u32 {
       swapRegisters(op);
       return MOV_RR + wide;
     case 0x8d:
-      return isRegister ? 0 : LEA + wide;
+      // LEA takes no segment base.
+      return isRegister || op.kind === ADDRESS_BASE ? 0 : LEA + wide;
     case 0x90:
       return op.rm === 0 ? NOP : 0;
     case 0xa8:

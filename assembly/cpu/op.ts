@@ -12,8 +12,9 @@ import { Vcpu } from "../vcpu";
 // How the memory operand's address is formed (Op.kind).
 export const ADDRESS_64: u32 = 0; // flat 64-bit: base + index * scale + disp
 export const ADDRESS_32: u32 = 1; // flat 32-bit: the same, wrapped to 32 bits
-export const ADDRESS_SLOW: u32 = 2; // everything else: cpu/address.ts looks at the flags and the segment
-export const ADDRESS_NONE: u32 = 3; // no memory operand: `rm` is a register
+export const ADDRESS_BASE: u32 = 2; // 64-bit with FS or GS: the same, plus the segment's base
+export const ADDRESS_SLOW: u32 = 3; // everything else: cpu/address.ts looks at the flags and the segment
+export const ADDRESS_NONE: u32 = 4; // no memory operand: `rm` is a register
 
 // Op.flags.
 export const OP_SIZE: u32 = 15; // operand size in bytes: 2, 4 or 8 (byte instructions know themselves)

@@ -31,7 +31,7 @@ import {
 import { CALL_R, JMP, JMP_R, PUSH, RET } from "./handler";
 import { MODE_64 } from "./mode";
 import { executeOneByte } from "./onebyte";
-import { ADDRESS_64, Op, OP_BYTES } from "./op";
+import { ADDRESS_64, ADDRESS_BASE, Op, OP_BYTES } from "./op";
 import { register, setRegister } from "./operand";
 import { executeThreeByte } from "./threebyte";
 import { executeTwoByte } from "./twobyte";
@@ -67,7 +67,8 @@ class Memory {
   static address(cpu: Vcpu, op: Op): u64 {
     const record = changetype<usize>(cpu);
     const gva = load<u64>(record + op.base) + (load<u64>(record + op.index) << op.scale) + <u64>(<i64>op.disp);
-    return op.kind === ADDRESS_64 ? gva : gva & 0xffffffff;
+    if (op.kind === ADDRESS_64) return gva;
+    return op.kind === ADDRESS_BASE ? gva + cpu.segment(op.segment).base : gva & 0xffffffff;
   }
 
   @inline

@@ -13,7 +13,7 @@
 import { FS, GS, HALTED } from "../abi";
 import { raise, raiseWithError } from "../fault";
 import { checkWrite, read, write } from "../mem/access";
-import { hugePages, isCanonical } from "../mem/paging";
+import { isCanonical } from "../mem/paging";
 import { flushPage, flushTlb, updateTlbTag } from "../mem/tlb";
 import { Vcpu } from "../vcpu";
 import { CR4_FSGSBASE, CR4_OSXSAVE, CR4_PCIDE, CR4_TSD } from "../x86/cr";
@@ -175,7 +175,7 @@ export function invlpg(cpu: Vcpu, op: Op): void {
   if (!is64(cpu)) gva = (gva + cpu.segment(op.segment).base) & 0xffffffff;
   else if (<u32>op.segment >= <u32>FS) gva += cpu.segment(op.segment).base;
   // Also for code: the block cache and the chained blocks look translations up anew.
-  flushPage(cpu, gva, hugePages);
+  flushPage(cpu, gva);
   leaveBlock();
 }
 

@@ -9,6 +9,7 @@ import { Vcpu } from "../vcpu";
 import { CR0_WP, CR4_PSE, CR4_SMAP, CR4_SMEP, EFER_NXE, MAXPHYADDR } from "../x86/cr";
 import { GP, PF_I, PF_P, PF_RSVD, PF_U, PF_W } from "../x86/exception";
 import { readEntry, writeEntry } from "./physical";
+import { noteLargePage } from "./tlb";
 
 export const PAGING_NONE: u32 = 0;
 export const PAGING_32: u32 = 1;
@@ -35,9 +36,6 @@ const ENTRY_NX: u64 = 1 << 63;
 const ADDRESS: u64 = ((<u64>1 << MAXPHYADDR) - 1) & ~(<u64>0xfff);
 /** Physical address bits above MAXPHYADDR, up to 51. */
 const RESERVED_HIGH: u64 = 0x000fffffffffffff & ~((<u64>1 << MAXPHYADDR) - 1);
-
-/** A 1 GiB page was used since creation: INVLPG then drops more (mem/tlb.ts). */
-export let hugePages = false;
 
 function pageFault(cpu: Vcpu, gva: u64, access: u32, cause: u32): u64 {
   if (access & ACCESS_PROBE) return NO_GPA;
@@ -104,6 +102,7 @@ function walk32(cpu: Vcpu, gva: u32, access: u32): u64 {
     if (pde & (1 << 21)) return pageFault(cpu, gva, access, PF_P | PF_RSVD);
     if (!allowed(cpu, access, <u64>pde & (ENTRY_U | ENTRY_W))) return pageFault(cpu, gva, access, PF_P);
     mark<u32>(pdeGpa, pde, access, true);
+    noteLargePage(gva, 22);
     return ((<u64>pde >> 13) & 0xff) << 32 | (pde & 0xffc00000) | (gva & 0x3fffff);
   }
   const pteGpa = <u64>(pde & 0xfffff000) | ((gva >> 10) & 0xffc);
@@ -142,7 +141,7 @@ function walk64(cpu: Vcpu, gva: u64, access: u32, shift: u32, table: u64, rights
   if (large || shift === 12) {
     if (!allowed(cpu, access, below)) return pageFault(cpu, gva, access, PF_P);
     mark<u64>(entryGpa, entry, access, true);
-    if (shift === 30) hugePages = true;
+    if (large) noteLargePage(gva, shift);
     const offset = ((<u64>1 << shift) - 1);
     return (entry & ADDRESS & ~offset) | (gva & offset);
   }

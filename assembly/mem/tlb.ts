@@ -38,6 +38,7 @@ export function flushAll(): void {
   memory.fill(tlbRead, 0, TLB_BYTES);
   memory.fill(tlbWrite, 0, TLB_BYTES);
   memory.fill(tlbExecute, 0, TLB_BYTES);
+  memory.fill(largePages, 0, 512);
   epoch++;
   pageFlushes++;
   nextAsid = 4;
@@ -57,25 +58,41 @@ export function enterTlb(cpu: Vcpu): void {
   if (cpu.asidEpoch !== epoch) flushTlb(cpu);
 }
 
-/** Bytes of the largest page but 1 GiB ones: what one INVLPG has to drop, since entries do not know their page size. */
-const REGION_PAGES: usize = 1024;
+/** One bit for each large page that was entered since the last `flushAll`, by a hash: 4096 bits. */
+const largePages: usize = memory.data(512, 8);
+
+/** Source of a bit number: page number and size mixed. */
+function largeBit(page: u64, shift: u32): u32 {
+  return (<u32>(page ^ (page >> 12)) * 0x9e3779b1 + shift * 0x85ebca6b) >> 20;
+}
+
+function isLarge(gva: u64, shift: u32): bool {
+  const bit = largeBit(gva >> shift, shift);
+  return ((load<u8>(largePages + (bit >> 3)) >> (bit & 7)) & 1) !== 0;
+}
+
+/** Told of each translation by a large page. @param shift - 21, 22 or 30 */
+export function noteLargePage(gva: u64, shift: u32): void {
+  const bit = largeBit(gva >> shift, shift);
+  const cell = largePages + (bit >> 3);
+  store<u8>(cell, load<u8>(cell) | <u8>((<u32>1) << (bit & 7)));
+}
 
 /**
- * Drops the page of `gva` from the address space of `cpu` (INVLPG): every entry of the 4 MiB around it, as a large page
- * is entered 4 KiB at a time.
+ * Drops the page of `gva` from the address space of `cpu` (INVLPG).
  *
- * @param huge - 1 GiB pages may be in use: drops the whole address space
+ * A large page is entered 4 KiB at a time, so where one may be in use the whole address space goes.
  */
-export function flushPage(cpu: Vcpu, gva: u64, huge: bool): void {
-  if (huge) {
+export function flushPage(cpu: Vcpu, gva: u64): void {
+  if (isLarge(gva, 21) || isLarge(gva, 22) || isLarge(gva, 30)) {
     flushTlb(cpu);
     return;
   }
   pageFlushes++;
-  const first = (<usize>((gva >> 12) & TLB_MASK) & ~(REGION_PAGES - 1)) << 4;
-  memory.fill(tlbRead + first, 0, REGION_PAGES << 4);
-  memory.fill(tlbWrite + first, 0, REGION_PAGES << 4);
-  memory.fill(tlbExecute + first, 0, REGION_PAGES << 4);
+  const slot = <usize>((gva >> 12) & TLB_MASK) << 4;
+  store<u64>(tlbRead + slot, 0);
+  store<u64>(tlbWrite + slot, 0);
+  store<u64>(tlbExecute + slot, 0);
 }
 
 /** Re-derives `tlbTag`: after every change of CPL, RFLAGS.AC, CR0.AM, CR4.SMAP, VM or data breakpoints. */
