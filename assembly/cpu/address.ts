@@ -7,7 +7,14 @@ import { SS } from "../abi";
 import { FAULT_NONCANONICAL, raiseWithError } from "../fault";
 import { isCanonical } from "../mem/paging";
 import { Vcpu } from "../vcpu";
-import { AR_CODE, AR_DB, AR_EXPAND_DOWN, AR_READABLE, AR_UNUSABLE, AR_WRITABLE } from "../x86/descriptor";
+import {
+  AR_CODE,
+  AR_DB,
+  AR_EXPAND_DOWN,
+  AR_READABLE,
+  AR_UNUSABLE,
+  AR_WRITABLE,
+} from "../x86/descriptor";
 import { GP, SS_FAULT } from "../x86/exception";
 import { is64, isProtected } from "./mode";
 import { ADDRESS_32, ADDRESS_64, Op, OP_ADDR16, OP_ADDR32, OP_RIP } from "./op";
@@ -32,7 +39,9 @@ export function addressOf(cpu: Vcpu, op: Op, size: u32, isWrite: bool): u64 {
   const record = changetype<usize>(cpu);
   if (op.kind <= ADDRESS_32) {
     const address =
-      load<u64>(record + op.base) + (load<u64>(record + op.index) << op.scale) + <u64>(<i64>op.disp);
+      load<u64>(record + op.base) +
+      (load<u64>(record + op.index) << op.scale) +
+      <u64>(<i64>op.disp);
     return op.kind === ADDRESS_64 ? address : address & 0xffffffff;
   }
   return linear(cpu, op.segment, offsetOf(cpu, op), size, isWrite);

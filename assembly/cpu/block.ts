@@ -53,7 +53,7 @@ const window: usize = memory.data(32, 8);
 /** Reserves the cache. @param bytes - guest RAM size */
 export function placeBlocks(bytes: u32): bool {
   hash = reserve(HASH_ENTRIES << 2, 64);
-  pages = reserve(<u64>(bytes >> 12) << 2, 64);
+  pages = reserve((<u64>(bytes >> 12)) << 2, 64);
   arena = reserve(ARENA_BYTES, 64);
   arenaNext = arena;
   setCodeWritten(dropWritten);
@@ -105,7 +105,7 @@ export function setLink(from: usize, link: usize, to: usize): void {
 }
 
 function slotOf(gpa: u32, mode: u32): usize {
-  return hash + (<usize>((gpa ^ (gpa >> 13) ^ (mode << 9)) & (HASH_ENTRIES - 1)) << 2);
+  return hash + ((<usize>((gpa ^ (gpa >> 13) ^ (mode << 9)) & (HASH_ENTRIES - 1))) << 2);
 }
 
 /**
@@ -118,11 +118,12 @@ export function lookup(cpu: Vcpu): usize {
   const mode = cpu.mode;
   const flat = (mode & MODE_FLAT) !== 0;
   const gva = flat ? rip : (cpu.segment(CS).base + rip) & 0xffffffff;
-  const space = (<u64>pageFlushes << 32) | <u64>(cpu.asid | (cpu.cpl === 3 ? 1 : 0));
+  const space = ((<u64>pageFlushes) << 32) | <u64>(cpu.asid | (cpu.cpl === 3 ? 1 : 0));
   const jump = jumps + <usize>(<u32>(gva ^ (gva >> 10)) & (JUMP_ENTRIES - 1)) * 24;
   if (load<u64>(jump) === gva && load<u64>(jump, 8) === space) {
     const known = <usize>load<u32>(jump, 16);
-    if (load<u32>(known, 4) === (mode | VALID) && (flat || fitsLimit(cpu, rip, known))) return known;
+    if (load<u32>(known, 4) === (mode | VALID) && (flat || fitsLimit(cpu, rip, known)))
+      return known;
   }
   if (!flat && rip > <u64>cpu.segment(CS).limit) {
     raiseWithError(cpu, GP, 0);
@@ -189,8 +190,10 @@ function build(gpa: u32, mode: u32): usize {
 function decodeSingle(cpu: Vcpu, gva: u64, gpa: u64): usize {
   const room = min<u32>(15, 0x1000 - (<u32>gva & 0xfff));
   const limit = cpu.mode & MODE_FLAT ? <u64>-1 : <u64>cpu.segment(CS).limit;
-  const inLimit: u32 = cpu.rip + 14 <= limit || cpu.mode & MODE_FLAT ? 15 : <u32>(limit - cpu.rip) + 1;
-  for (let i: u32 = 0; i < min(room, inLimit); i++) store<u8>(window + i, physicalRead<u8>(cpu, gpa + i));
+  const inLimit: u32 =
+    cpu.rip + 14 <= limit || cpu.mode & MODE_FLAT ? 15 : <u32>(limit - cpu.rip) + 1;
+  for (let i: u32 = 0; i < min(room, inLimit); i++)
+    store<u8>(window + i, physicalRead<u8>(cpu, gpa + i));
   const op = changetype<Op>(single + HEADER_BYTES);
   let length = decode(window, window + min(room, inLimit), cpu.mode, 0, op);
   if (length === NEED_MORE) {
@@ -201,7 +204,8 @@ function decodeSingle(cpu: Vcpu, gva: u64, gpa: u64): usize {
     const gva2 = cpu.mode & MODE_FLAT && cpu.mode & 1 ? gva + room : (gva + room) & 0xffffffff;
     const gpa2 = translateFetch(cpu, gva2);
     if (gpa2 === NO_GPA) return 0;
-    for (let i = room; i < inLimit; i++) store<u8>(window + i, physicalRead<u8>(cpu, gpa2 + (i - room)));
+    for (let i = room; i < inLimit; i++)
+      store<u8>(window + i, physicalRead<u8>(cpu, gpa2 + (i - room)));
     length = decode(window, window + inLimit, cpu.mode, 0, op);
     if (length === NEED_MORE) {
       raiseWithError(cpu, GP, 0);

@@ -6,7 +6,13 @@
  */
 import { CS, DS, FS, GS, SS, VCPU_RIP } from "../abi";
 import { Vcpu } from "../vcpu";
-import { HANDLER_ONE_BYTE, HANDLER_THREE_BYTE, HANDLER_TOO_LONG, HANDLER_TWO_BYTE, HANDLER_UD } from "./handler";
+import {
+  HANDLER_ONE_BYTE,
+  HANDLER_THREE_BYTE,
+  HANDLER_TOO_LONG,
+  HANDLER_TWO_BYTE,
+  HANDLER_UD,
+} from "./handler";
 import { MODE_32, MODE_64, MODE_FLAT } from "./mode";
 import {
   ADDRESS_32,
@@ -60,12 +66,14 @@ function dword(): u32 {
 
 function qword(): u64 {
   const low = <u64>dword();
-  return low | (<u64>dword() << 32);
+  return low | ((<u64>dword()) << 32);
 }
 
 /** Byte offset in the record of an 8-bit register: AH..BH are second bytes, unless REX makes them SPL..DIL. */
 function byteRegister(number: u32, rex: u32): u16 {
-  return number >= 4 && number < 8 && rex === 0 ? <u16>(((number - 4) << 3) + 1) : <u16>(number << 3);
+  return number >= 4 && number < 8 && rex === 0
+    ? <u16>(((number - 4) << 3) + 1)
+    : <u16>(number << 3);
 }
 
 /**
@@ -112,7 +120,7 @@ export function decode(start: usize, bytesEnd: usize, mode: u32, blockOffset: u3
   let attributes: u32;
   if (opcode === 0x0f) {
     opcode = 0x100 | byte();
-    attributes = unchecked(TWO_BYTE[opcode & 0xff]) /* masked: 0..255 */;
+    attributes = unchecked(TWO_BYTE[opcode & 0xff]); /* masked: 0..255 */
     if (opcode === 0x138) {
       opcode = 0x200 | byte();
       attributes = A.M;
@@ -120,7 +128,7 @@ export function decode(start: usize, bytesEnd: usize, mode: u32, blockOffset: u3
       opcode = 0x300 | byte();
       attributes = A.M | A.IU;
     }
-  } else attributes = unchecked(ONE_BYTE[opcode]) /* a byte */;
+  } else attributes = unchecked(ONE_BYTE[opcode]); /* a byte */
 
   if (opsize) flags |= OP_66;
   if (rex !== 0) flags |= OP_REX | (rex & 8 ? OP_REX_W : 0);
@@ -149,7 +157,8 @@ export function decode(start: usize, bytesEnd: usize, mode: u32, blockOffset: u3
       segment = address32(modrm, rex, op, segment, isRipRelative);
     }
     // TEST of groups F6 and F7 has an immediate; near branches and PUSH of group FF default to 64 bits.
-    if ((opcode === 0xf6 || opcode === 0xf7) && extension < 2) attributes |= opcode === 0xf6 ? A.IB : A.IZ;
+    if ((opcode === 0xf6 || opcode === 0xf7) && extension < 2)
+      attributes |= opcode === 0xf6 ? A.IB : A.IZ;
     if (opcode === 0xff) {
       if (extension === 2 || extension === 4) attributes |= A.F | A.T;
       else if (extension === 3 || extension === 5) attributes |= A.T;
@@ -235,7 +244,7 @@ function immediate(kind: u32, size: u32, flags: u32, op: Op): void {
     }
     case A.IF >> 1: {
       const offset = <u64>(size === 2 ? word() : dword());
-      op.imm = <i64>(offset | (<u64>word() << 32));
+      op.imm = <i64>(offset | ((<u64>word()) << 32));
       break;
     }
     case A.IO >> 1:

@@ -80,7 +80,9 @@ export function setResultFlags<T>(cpu: Vcpu, result: T, carry: bool, overflow: b
 /** Sets CF and OF and leaves the others: rotates. */
 export function setCarryOverflow(cpu: Vcpu, carry: bool, overflow: bool): void {
   cpu.flagAux =
-    (cpu.flagAux & ~(AUX_CARRY | AUX_INTO)) | ((<u32>carry) << 31) | ((<u32>carry ^ <u32>overflow) << 30);
+    (cpu.flagAux & ~(AUX_CARRY | AUX_INTO)) |
+    ((<u32>carry) << 31) |
+    ((<u32>carry ^ <u32>overflow) << 30);
 }
 
 export function carryFlag(cpu: Vcpu): bool {
@@ -151,7 +153,7 @@ export function rflags(cpu: Vcpu): u32 {
 
 /** Stores RFLAGS bits under a mask, without privilege checks; the caller re-derives the mode if VM or AC changed. */
 export function setRflags(cpu: Vcpu, value: u32, mask: u32): void {
-  cpu.eflags = ((cpu.eflags & ~mask) | (value & mask & ~ARITHMETIC)) | 2;
+  cpu.eflags = (cpu.eflags & ~mask) | (value & mask & ~ARITHMETIC) | 2;
   if (mask & ARITHMETIC) setArithmetic(cpu, (arithmetic(cpu) & ~mask) | (value & mask));
 }
 

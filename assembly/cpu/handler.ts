@@ -179,7 +179,11 @@ function oneByte(op: Op, mode: u32, isRegister: bool): u32 {
       if (!isRegister || op.extension > 3) return 0;
       return (op.extension === 2 ? NOT : NEG) + wide;
     case 0xff:
-      if (op.extension < 2) return (isRegister ? (op.extension === 0 ? INC : DEC) : op.extension === 0 ? INC_M : DEC_M) + wide;
+      if (op.extension < 2)
+        return (
+          (isRegister ? (op.extension === 0 ? INC : DEC) : op.extension === 0 ? INC_M : DEC_M) +
+          wide
+        );
       if (!(mode & MODE_64)) return 0;
       if (op.extension === 2) return CALL_R + <u32>!isRegister;
       if (op.extension === 4) return JMP_R + <u32>!isRegister;

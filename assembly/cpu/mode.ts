@@ -7,7 +7,15 @@ import { PAGING_32, PAGING_4LEVEL, PAGING_NONE, PAGING_PAE } from "../mem/paging
 import { updateTlbTag } from "../mem/tlb";
 import { Vcpu } from "../vcpu";
 import { CR0_PE, CR0_PG, CR4_PAE, EFER_LMA } from "../x86/cr";
-import { AR_CODE, AR_DB, AR_EXPAND_DOWN, AR_L, AR_S, AR_UNUSABLE, AR_WRITABLE } from "../x86/descriptor";
+import {
+  AR_CODE,
+  AR_DB,
+  AR_EXPAND_DOWN,
+  AR_L,
+  AR_S,
+  AR_UNUSABLE,
+  AR_WRITABLE,
+} from "../x86/descriptor";
 import { VM } from "../x86/eflags";
 
 // Vcpu.mode: everything that changes how bytes are decoded into micro-ops.

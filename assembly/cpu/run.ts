@@ -11,7 +11,16 @@ import { isCanonical } from "../mem/paging";
 import { TLB_MASK, tlbRead, tlbWrite } from "../mem/tlb";
 import { Vcpu } from "../vcpu";
 import { GP, UD } from "../x86/exception";
-import { blockCount, blockOps, branchLink, generation, linked, lookup, nextLink, setLink } from "./block";
+import {
+  blockCount,
+  blockOps,
+  branchLink,
+  generation,
+  linked,
+  lookup,
+  nextLink,
+  setLink,
+} from "./block";
 import { blockEnd, leaveBlock, setBlockEnd } from "./control";
 import {
   carryFlag,
@@ -66,14 +75,17 @@ class Memory {
   @inline
   static address(cpu: Vcpu, op: Op): u64 {
     const record = changetype<usize>(cpu);
-    const gva = load<u64>(record + op.base) + (load<u64>(record + op.index) << op.scale) + <u64>(<i64>op.disp);
+    const gva =
+      load<u64>(record + op.base) +
+      (load<u64>(record + op.index) << op.scale) +
+      <u64>(<i64>op.disp);
     if (op.kind === ADDRESS_64) return gva;
     return op.kind === ADDRESS_BASE ? gva + cpu.segment(op.segment).base : gva & 0xffffffff;
   }
 
   @inline
   static readAt<T>(cpu: Vcpu, op: Op, gva: u64): T {
-    const entry = tlbRead + (<usize>((gva >> 12) & TLB_MASK) << 4);
+    const entry = tlbRead + ((<usize>((gva >> 12) & TLB_MASK)) << 4);
     if (load<u64>(entry) === (((gva + (sizeof<T>() - 1)) & PAGE) | cpu.tlbTag)) {
       return load<T>(<usize>(<u32>gva + load<u32>(entry, 8)));
     }
@@ -94,7 +106,7 @@ class Memory {
 
   @inline
   static readForWriteAt<T>(cpu: Vcpu, op: Op, gva: u64): T {
-    const entry = tlbWrite + (<usize>((gva >> 12) & TLB_MASK) << 4);
+    const entry = tlbWrite + ((<usize>((gva >> 12) & TLB_MASK)) << 4);
     if (load<u64>(entry) === (((gva + (sizeof<T>() - 1)) & PAGE) | cpu.tlbTag)) {
       return load<T>(<usize>(<u32>gva + load<u32>(entry, 8)));
     }
@@ -110,7 +122,7 @@ class Memory {
 
   @inline
   static writeAt<T>(cpu: Vcpu, op: Op, gva: u64, value: T): void {
-    const entry = tlbWrite + (<usize>((gva >> 12) & TLB_MASK) << 4);
+    const entry = tlbWrite + ((<usize>((gva >> 12) & TLB_MASK)) << 4);
     if (load<u64>(entry) === (((gva + (sizeof<T>() - 1)) & PAGE) | cpu.tlbTag)) {
       store<T>(<usize>(<u32>gva + load<u32>(entry, 8)), value);
       return;
@@ -168,7 +180,8 @@ class Alu {
   @inline
   static toMemory<T>(cpu: Vcpu, op: Op, operand: T, operation: u32): void {
     const gva = Memory.address(cpu, op);
-    const value = operation === CMP ? Memory.readAt<T>(cpu, op, gva) : Memory.readForWriteAt<T>(cpu, op, gva);
+    const value =
+      operation === CMP ? Memory.readAt<T>(cpu, op, gva) : Memory.readForWriteAt<T>(cpu, op, gva);
     if (cpu.fault !== 0) return;
     const result = Alu.apply<T>(cpu, value, operand, operation);
     if (operation !== CMP) Memory.writeAt<T>(cpu, op, gva, result);
@@ -289,12 +302,12 @@ class Fast {
       setRegister<T>(cpu, op.rm, register<T>(cpu, op.rm));
       return;
     }
-    const before = register<T>(cpu, op.rm) << <T>(masked - 1);
-    const result = before << <T>1;
+    const before = register<T>(cpu, op.rm) << (<T>(masked - 1));
+    const result = before << (<T>1);
     setRegister<T>(cpu, op.rm, result);
     const top = <T>(sizeof<T>() * 8 - 1);
-    const carry = (before >> top) !== <T>0;
-    setResultFlags<T>(cpu, result, carry, carry !== ((result >> top) !== <T>0));
+    const carry = before >> top !== <T>0;
+    setResultFlags<T>(cpu, result, carry, carry !== (result >> top !== <T>0));
   }
 
   @inline
@@ -308,7 +321,12 @@ class Fast {
     const before = value >> <T>(masked - 1);
     const result = before >> <T>1;
     setRegister<T>(cpu, op.rm, result);
-    setResultFlags<T>(cpu, result, (before & <T>1) !== <T>0, (before >> <T>(sizeof<T>() * 8 - 1)) !== <T>0);
+    setResultFlags<T>(
+      cpu,
+      result,
+      (before & <T>1) !== <T>0,
+      before >> <T>(sizeof<T>() * 8 - 1) !== <T>0,
+    );
   }
 
   @inline
@@ -354,7 +372,10 @@ class Fast {
     const result = a * b;
     let fits: bool;
     if (sizeof<T>() === 4) fits = <i64>(<i32>a) * <i64>(<i32>b) === <i64>(<i32>result);
-    else fits = a === <T>0 || (!(a === <T>-1 && b === <T>(<u64>1 << 63)) && <i64>result / <i64>a === <i64>b);
+    else
+      fits =
+        a === <T>0 ||
+        (!(a === <T>-1 && b === <T>((<u64>1) << 63)) && <i64>result / <i64>a === <i64>b);
     setRegister<T>(cpu, op.reg, result);
     setCarryOverflow(cpu, !fits, !fits);
   }

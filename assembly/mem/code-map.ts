@@ -13,15 +13,15 @@ let watches: usize = 0;
 
 /** Reserves the masks. @param bytes - guest RAM size */
 export function placeCodeMap(bytes: u32): bool {
-  masks = reserve(<u64>(bytes >> 12) << 3, 64);
-  watches = reserve(<u64>(bytes >> 12) << 3, 64);
+  masks = reserve((<u64>(bytes >> 12)) << 3, 64);
+  watches = reserve((<u64>(bytes >> 12)) << 3, 64);
   return masks !== 0 && watches !== 0;
 }
 
 function chunks(gpa: u32, length: u32): u64 {
   const first = (gpa & 0xfff) >> 6;
   const last = (((gpa & 0xfff) + length - 1) >> 6) & 63;
-  return (<u64>-1 >> (63 - last)) & (<u64>-1 << first);
+  return (<u64>-1 >> (63 - last)) & ((<u64>-1) << first);
 }
 
 /** True when the page of `gpa` holds decoded code or a watched line: stores to it must come here. */
@@ -70,6 +70,6 @@ export function beforeStore(gpa: u32, length: u32): void {
   let lines = load<u64>(watches + slot);
   if (lines === 0) return;
   for (lines &= chunks(gpa, length); lines !== 0; lines &= lines - 1) {
-    lineWritten((gpa & ~0xfff) | (<u32>ctz<u64>(lines) << 6));
+    lineWritten((gpa & ~0xfff) | ((<u32>ctz<u64>(lines)) << 6));
   }
 }

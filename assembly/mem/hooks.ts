@@ -38,8 +38,6 @@ export function setLineWritten(hook: (gpa: u32) => void): void {
   lineWritten = hook;
 }
 
-export function setDataAccess(
-  hook: (cpu: Vcpu, gva: u64, size: u32, isWrite: bool) => void,
-): void {
+export function setDataAccess(hook: (cpu: Vcpu, gva: u64, size: u32, isWrite: bool) => void): void {
   dataAccess = hook;
 }

@@ -33,15 +33,19 @@ const ENTRY_A: u64 = 0x20;
 const ENTRY_D: u64 = 0x40;
 const ENTRY_PS: u64 = 0x80;
 const ENTRY_NX: u64 = 1 << 63;
-const ADDRESS: u64 = ((<u64>1 << MAXPHYADDR) - 1) & ~(<u64>0xfff);
+const ADDRESS: u64 = (((<u64>1) << MAXPHYADDR) - 1) & ~(<u64>0xfff);
 /** Physical address bits above MAXPHYADDR, up to 51. */
-const RESERVED_HIGH: u64 = 0x000fffffffffffff & ~((<u64>1 << MAXPHYADDR) - 1);
+const RESERVED_HIGH: u64 = 0x000fffffffffffff & ~(((<u64>1) << MAXPHYADDR) - 1);
 
 function pageFault(cpu: Vcpu, gva: u64, access: u32, cause: u32): u64 {
   if (access & ACCESS_PROBE) return NO_GPA;
   let error = cause | (access & (PF_W | PF_U));
   // The I bit is only reported where fetches have rights of their own: SDM 3A "Page-Fault Exceptions".
-  if (access & ACCESS_FETCH && (cpu.cr4 & CR4_SMEP || (cpu.paging >= PAGING_PAE && cpu.efer & EFER_NXE))) error |= PF_I;
+  if (
+    access & ACCESS_FETCH &&
+    (cpu.cr4 & CR4_SMEP || (cpu.paging >= PAGING_PAE && cpu.efer & EFER_NXE))
+  )
+    error |= PF_I;
   raisePageFault(cpu, gva, error);
   return NO_GPA;
 }
@@ -57,7 +61,8 @@ function nonCanonical(cpu: Vcpu, access: u32): u64 {
 function allowed(cpu: Vcpu, access: u32, rights: u64): bool {
   const userPage = (rights & ENTRY_U) !== 0;
   if (access & ACCESS_FETCH && rights & ENTRY_NX) return false;
-  if (access & ACCESS_USER) return userPage && (!(access & ACCESS_WRITE) || (rights & ENTRY_W) !== 0);
+  if (access & ACCESS_USER)
+    return userPage && (!(access & ACCESS_WRITE) || (rights & ENTRY_W) !== 0);
   if (userPage) {
     if (access & ACCESS_FETCH) {
       if (cpu.cr4 & CR4_SMEP) return false;
@@ -100,15 +105,17 @@ function walk32(cpu: Vcpu, gva: u32, access: u32): u64 {
   if (pde & <u32>ENTRY_PS && cpu.cr4 & CR4_PSE) {
     // PSE-36: bits 20:13 are address bits 39:32; bit 21 is reserved.
     if (pde & (1 << 21)) return pageFault(cpu, gva, access, PF_P | PF_RSVD);
-    if (!allowed(cpu, access, <u64>pde & (ENTRY_U | ENTRY_W))) return pageFault(cpu, gva, access, PF_P);
+    if (!allowed(cpu, access, <u64>pde & (ENTRY_U | ENTRY_W)))
+      return pageFault(cpu, gva, access, PF_P);
     mark<u32>(pdeGpa, pde, access, true);
     noteLargePage(gva, 22);
-    return ((<u64>pde >> 13) & 0xff) << 32 | (pde & 0xffc00000) | (gva & 0x3fffff);
+    return (((<u64>pde >> 13) & 0xff) << 32) | (pde & 0xffc00000) | (gva & 0x3fffff);
   }
   const pteGpa = <u64>(pde & 0xfffff000) | ((gva >> 10) & 0xffc);
   const pte = readEntry<u32>(pteGpa);
   if (!(pte & <u32>ENTRY_P)) return pageFault(cpu, gva, access, 0);
-  if (!allowed(cpu, access, <u64>(pde & pte) & (ENTRY_U | ENTRY_W))) return pageFault(cpu, gva, access, PF_P);
+  if (!allowed(cpu, access, <u64>(pde & pte) & (ENTRY_U | ENTRY_W)))
+    return pageFault(cpu, gva, access, PF_P);
   mark<u32>(pdeGpa, pde, access, false);
   mark<u32>(pteGpa, pte, access, true);
   return <u64>(pte & 0xfffff000) | (gva & 0xfff);
@@ -135,14 +142,14 @@ function walk64(cpu: Vcpu, gva: u64, access: u32, shift: u32, table: u64, rights
   if (!(cpu.efer & EFER_NXE)) reserved |= ENTRY_NX;
   if (shift === 39) reserved |= ENTRY_PS;
   if (cpu.paging === PAGING_PAE) reserved |= 0x7ff0000000000000;
-  if (large) reserved |= ((<u64>1 << shift) - 1) & ~(<u64>0x1fff);
+  if (large) reserved |= (((<u64>1) << shift) - 1) & ~(<u64>0x1fff);
   if (entry & reserved) return pageFault(cpu, gva, access, PF_P | PF_RSVD);
   const below = (rights & entry) | ((rights | entry) & ENTRY_NX);
   if (large || shift === 12) {
     if (!allowed(cpu, access, below)) return pageFault(cpu, gva, access, PF_P);
     mark<u64>(entryGpa, entry, access, true);
     if (large) noteLargePage(gva, shift);
-    const offset = ((<u64>1 << shift) - 1);
+    const offset = ((<u64>1) << shift) - 1;
     return (entry & ADDRESS & ~offset) | (gva & offset);
   }
   const gpa = walk64(cpu, gva, access, shift - 9, entry & ADDRESS, below);

@@ -25,7 +25,7 @@ export function physicalRead<T>(cpu: Vcpu, gpa: u64): T {
   if (isPlainRam(cpu, gpa)) return load<T>(ramBase + <usize>gpa);
   if (sizeof<T>() === 8) {
     const low = <u64>deviceRead(cpu, gpa, 4);
-    return <T>(low | (<u64>deviceRead(cpu, gpa + 4, 4) << 32));
+    return <T>(low | ((<u64>deviceRead(cpu, gpa + 4, 4)) << 32));
   }
   return <T>deviceRead(cpu, gpa, <u32>sizeof<T>());
 }

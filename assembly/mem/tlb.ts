@@ -89,7 +89,7 @@ export function flushPage(cpu: Vcpu, gva: u64): void {
     return;
   }
   pageFlushes++;
-  const slot = <usize>((gva >> 12) & TLB_MASK) << 4;
+  const slot = (<usize>((gva >> 12) & TLB_MASK)) << 4;
   store<u64>(tlbRead + slot, 0);
   store<u64>(tlbWrite + slot, 0);
   store<u64>(tlbExecute + slot, 0);
@@ -109,7 +109,7 @@ export function updateTlbTag(cpu: Vcpu): void {
 /** Enters a translation. @param array - tlbRead, tlbWrite or tlbExecute; @param gpa - inside guest RAM */
 export function fillTlb(array: usize, gva: u64, gpa: u64, tag: u32): void {
   if ((tag & 3) === TAG_SLOW) return;
-  const entry = array + (<usize>((gva >> 12) & TLB_MASK) << 4);
+  const entry = array + ((<usize>((gva >> 12) & TLB_MASK)) << 4);
   store<u64>(entry, (gva & ~(<u64>0xfff)) | tag);
   store<u32>(entry, <u32>(ramBase + <usize>gpa) - <u32>gva, 8);
 }
@@ -120,6 +120,7 @@ export function dropWriteEntries(gpa: u32): void {
   for (let slot: usize = 0; slot < TLB_BYTES; slot += 16) {
     const entry = tlbWrite + slot;
     const tag = load<u64>(entry);
-    if (tag !== 0 && (<u32>(tag & ~(<u64>0xfff)) + load<u32>(entry, 8)) >> 12 === page) store<u64>(entry, 0);
+    if (tag !== 0 && (<u32>(tag & ~(<u64>0xfff)) + load<u32>(entry, 8)) >> 12 === page)
+      store<u64>(entry, 0);
   }
 }

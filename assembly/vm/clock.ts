@@ -17,7 +17,7 @@ let used: u64 = 0;
 
 /** Starts a slice. @param sharers - vCPUs that run in turn, at least 1 */
 export function beginSlice(sharers: u32): void {
-  perInstruction = (<u64>1 << FRACTION_BITS) / sharers;
+  perInstruction = ((<u64>1) << FRACTION_BITS) / sharers;
   if (perInstruction === 0) perInstruction = 1;
 }
 

@@ -70,13 +70,15 @@ export function processEvents(cpu: Vcpu): bool {
   if (cpu.shadow === 0) {
     if (hasNmi(cpu)) takeNmi(cpu);
     else if (hasInterrupt(cpu)) takeInterrupt(cpu);
-    else if (cpu.request & REQ_INTERRUPT && highestPending(Lapic.of(cpu)) < 0) cpu.request &= ~REQ_INTERRUPT;
+    else if (cpu.request & REQ_INTERRUPT && highestPending(Lapic.of(cpu)) < 0)
+      cpu.request &= ~REQ_INTERRUPT;
   }
   return true;
 }
 
 function wakeFromHalt(cpu: Vcpu): void {
-  const masked = (cpu.request & REQ_INTERRUPT) !== 0 && wakesOnMasked(cpu) && highestPending(Lapic.of(cpu)) >= 0;
+  const masked =
+    (cpu.request & REQ_INTERRUPT) !== 0 && wakesOnMasked(cpu) && highestPending(Lapic.of(cpu)) >= 0;
   if (cpu.request & REQ_KICK || hasNmi(cpu) || hasInterrupt(cpu) || masked) cpu.runState = RUNNABLE;
 }
 

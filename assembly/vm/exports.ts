@@ -118,7 +118,7 @@ export function readMsr(vcpuIndex: u32, msr: u32): u32 {
 }
 /** Writes an MSR with the host's rights. @returns 1, or 0 when the value is refused */
 export function writeMsr(vcpuIndex: u32, msr: u32, low: u32, high: u32): u32 {
-  return cpuWriteMsr(vcpu(vcpuIndex), msr, (<u64>high << 32) | low, true) ? 1 : 0;
+  return cpuWriteMsr(vcpu(vcpuIndex), msr, ((<u64>high) << 32) | low, true) ? 1 : 0;
 }
 
 /** To be called before or after the host changes guest RAM: drops decoded code. */
@@ -135,7 +135,7 @@ export function ramWritten(gpa: u32, length: u32): void {
 
 /** Linear to guest-physical, without side effects. @returns gpa, or -1 */
 export function translate(vcpuIndex: u32, low: u32, high: u32): f64 {
-  const gpa = probe(vcpu(vcpuIndex), (<u64>high << 32) | low);
+  const gpa = probe(vcpu(vcpuIndex), ((<u64>high) << 32) | low);
   return gpa === NO_GPA ? -1 : <f64>gpa;
 }
 

@@ -55,7 +55,7 @@ function now(cpu: Vcpu): u64 {
 }
 
 function hypercall(cpu: Vcpu): u64 {
-  return <u64>(-1000); // KVM_ENOSYS
+  return <u64>-1000; // KVM_ENOSYS
 }
 
 function wakeVcpu(cpu: Vcpu): void {

@@ -77,7 +77,7 @@ export function powerUp(cpu: Vcpu, signature: u32): void {
 
 /** STARTUP: real mode at vector << 12. @param vector - 0..255 */
 export function startAt(cpu: Vcpu, vector: u32): void {
-  setSegment(cpu, CS, vector << 8, <u64>vector << 12, CODE_AR);
+  setSegment(cpu, CS, vector << 8, (<u64>vector) << 12, CODE_AR);
   cpu.rip = 0;
   updateMode(cpu);
 }

@@ -20,7 +20,12 @@ import { Lapic, NO_DEADLINE } from "../apic/lapic";
 import { timerExpired } from "../apic/timer";
 import { setYieldSlice, yieldSlice } from "../cpu/control";
 import { raiseDebug } from "../cpu/debug-status";
-import { checkInstructionBreakpoint, DR6_BS, hasInstructionBreakpoint, takeDataBreakpoints } from "../cpu/dr";
+import {
+  checkInstructionBreakpoint,
+  DR6_BS,
+  hasInstructionBreakpoint,
+  takeDataBreakpoints,
+} from "../cpu/dr";
 import { is64 } from "../cpu/mode";
 import { clearLastException, deliverFault } from "../cpu/interrupt";
 import { execute } from "../cpu/run";
@@ -126,7 +131,8 @@ export function run(budget: u64): u32 {
       // A request may have come meanwhile: then the scheduler looks at it.
       if (cpu.request === 0) unmarkRunnable(current);
     } else if (yieldSlice) sliceLeft = 0;
-    else if (sliceLeft > 0) sliceLeft = min(sliceLeft, max<u32>(1, instructionsUntil(nextDeadline(), sliceLeft)));
+    else if (sliceLeft > 0)
+      sliceLeft = min(sliceLeft, max<u32>(1, instructionsUntil(nextDeadline(), sliceLeft)));
     setYieldSlice(false);
     if (sliceLeft === 0) endSlice();
     if (cpu.runState === SHUTDOWN) {

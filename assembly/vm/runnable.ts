@@ -33,7 +33,7 @@ function base(level: u32): usize {
 }
 
 export function isMarked(vcpuIndex: u32): bool {
-  return (load<u64>(level0 + ((vcpuIndex >> 6) << 3)) & (<u64>1 << (vcpuIndex & 63))) !== 0;
+  return (load<u64>(level0 + ((vcpuIndex >> 6) << 3)) & ((<u64>1) << (vcpuIndex & 63))) !== 0;
 }
 
 export function markRunnable(vcpuIndex: u32): void {
@@ -43,7 +43,7 @@ export function markRunnable(vcpuIndex: u32): void {
   for (let level: u32 = 0; level < LEVELS; level++) {
     const word = base(level) + ((n >> 6) << 3);
     const old = load<u64>(word);
-    store<u64>(word, old | (<u64>1 << (n & 63)));
+    store<u64>(word, old | ((<u64>1) << (n & 63)));
     if (old !== 0) return;
     n >>= 6;
   }
@@ -55,7 +55,7 @@ export function unmarkRunnable(vcpuIndex: u32): void {
   let n = vcpuIndex;
   for (let level: u32 = 0; level < LEVELS; level++) {
     const word = base(level) + ((n >> 6) << 3);
-    const left = load<u64>(word) & ~(<u64>1 << (n & 63));
+    const left = load<u64>(word) & ~((<u64>1) << (n & 63));
     store<u64>(word, left);
     if (left !== 0) return;
     n >>= 6;
@@ -73,7 +73,7 @@ function findFrom(start: u32): i32 {
   let n = start;
   for (let level: u32 = 0; level < LEVELS; level++) {
     if (isInside(level, n)) {
-      const word = load<u64>(base(level) + ((n >> 6) << 3)) & (<u64>-1 << (n & 63));
+      const word = load<u64>(base(level) + ((n >> 6) << 3)) & ((<u64>-1) << (n & 63));
       if (word !== 0) return descend(level, (n & ~63) | <u32>ctz(word));
     }
     n = (n >> 6) + 1;
@@ -90,7 +90,7 @@ function isInside(level: u32, n: u32): bool {
 function descend(level: u32, found: u32): i32 {
   let n = found;
   for (let below: i32 = <i32>level - 1; below >= 0; below--) {
-    n = (n << 6) | <u32>ctz(load<u64>(base(<u32>below) + (<usize>n << 3)));
+    n = (n << 6) | <u32>ctz(load<u64>(base(<u32>below) + ((<usize>n) << 3)));
   }
   return <i32>n;
 }

@@ -14,18 +14,18 @@ let count: u32 = 0;
 
 /** Reserves the heap. */
 export function placeTimers(capacity: u32): bool {
-  heap = reserve(<u64>capacity << 2, 64);
-  places = reserve(<u64>capacity << 2, 64);
+  heap = reserve((<u64>capacity) << 2, 64);
+  places = reserve((<u64>capacity) << 2, 64);
   return heap !== 0 && places !== 0;
 }
 
 function at(place: u32): u32 {
-  return load<u32>(heap + (<usize>place << 2));
+  return load<u32>(heap + ((<usize>place) << 2));
 }
 
 function put(place: u32, vcpuIndex: u32): void {
-  store<u32>(heap + (<usize>place << 2), vcpuIndex);
-  store<u32>(places + (<usize>vcpuIndex << 2), place + 1);
+  store<u32>(heap + ((<usize>place) << 2), vcpuIndex);
+  store<u32>(places + ((<usize>vcpuIndex) << 2), place + 1);
 }
 
 function isBefore(a: u32, b: u32): bool {
@@ -46,7 +46,7 @@ export function nextTimer(): u32 {
 
 /** Brings the heap up to date after the deadline of one LAPIC changed. */
 export function updateTimer(vcpuIndex: u32): void {
-  const slot = load<u32>(places + (<usize>vcpuIndex << 2));
+  const slot = load<u32>(places + ((<usize>vcpuIndex) << 2));
   if (Lapic.at(vcpuIndex).deadline === NO_DEADLINE) {
     if (slot !== 0) remove(slot - 1);
     return;
@@ -60,7 +60,7 @@ export function updateTimer(vcpuIndex: u32): void {
 }
 
 function remove(place: u32): void {
-  store<u32>(places + (<usize>at(place) << 2), 0);
+  store<u32>(places + ((<usize>at(place)) << 2), 0);
   count--;
   if (place === count) return;
   put(place, at(count));

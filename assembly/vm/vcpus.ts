@@ -4,7 +4,17 @@
  * A slot that a removed CPU leaves is taken again by the same APIC ID; other IDs open new slots, so that creation order
  * stays vcpuIndex order.
  */
-import { ABSENT, ADD_BSP, ADD_X2APIC, ERROR_APIC_ID_RANGE, ERROR_APIC_ID_TAKEN, ERROR_CAPACITY, ERROR_NO_VCPU, RUNNABLE, UNINITIALIZED } from "../abi";
+import {
+  ABSENT,
+  ADD_BSP,
+  ADD_X2APIC,
+  ERROR_APIC_ID_RANGE,
+  ERROR_APIC_ID_TAKEN,
+  ERROR_CAPACITY,
+  ERROR_NO_VCPU,
+  RUNNABLE,
+  UNINITIALIZED,
+} from "../abi";
 import { APIC_BASE_EXTD } from "../x86/apicdef";
 import { writeApicBase } from "../apic/base";
 import { bindApicId, findApicId } from "../apic/ids";

@@ -46,7 +46,12 @@ export function hex(text: string): Uint8Array {
 }
 
 /** Sets one flat segment by its descriptor's access rights. */
-function flat(vcpu: Vcpu, name: "cs" | "ds" | "es" | "ss" | "fs" | "gs", selector: number, accessRights: number): void {
+function flat(
+  vcpu: Vcpu,
+  name: "cs" | "ds" | "es" | "ss" | "fs" | "gs",
+  selector: number,
+  accessRights: number,
+): void {
   vcpu.setSegment(name, { selector, base: 0n, limit: 0xffffffff, accessRights });
 }
 
@@ -68,7 +73,11 @@ function writeGdt(target: Machine): void {
 
 /** A 64-bit interrupt gate of ring 0. */
 export function setGate64(target: Machine, vector: number, handler: number): void {
-  const low = BigInt(handler & 0xffff) | (BigInt(CODE64) << 16n) | (0x8e00n << 32n) | (BigInt(handler >>> 16) << 48n);
+  const low =
+    BigInt(handler & 0xffff) |
+    (BigInt(CODE64) << 16n) |
+    (0x8e00n << 32n) |
+    (BigInt(handler >>> 16) << 48n);
   writeU64(target, IDT + vector * 16, low);
   writeU64(target, IDT + vector * 16 + 8, 0n);
 }
@@ -90,7 +99,11 @@ export function enterLongMode(target: Machine, vcpu: Vcpu, rip: number = CODE): 
 }
 
 /** One CPU in 64-bit mode that is about to run `code`. */
-export async function longMode(build: Build, code: string, options: MachineOptions = {}): Promise<Machine> {
+export async function longMode(
+  build: Build,
+  code: string,
+  options: MachineOptions = {},
+): Promise<Machine> {
   const target = await machine(build, options);
   enterLongMode(target, target.vcpus[0]!);
   target.writeMemory(CODE, hex(code));

@@ -51,7 +51,10 @@ describe.each(BUILDS)("INVLPG (%s)", (build) => {
 describe.each(BUILDS)("FS and GS in 64-bit mode (%s)", (build) => {
   it("add their base to flat addresses, but not to LEA", async () => {
     // mov rax, fs:[10h]; lea rbx, fs:[10h]; add gs:[rcx], rax; hlt
-    const target = await longMode(build, "64 48 8b 04 25 10 00 00 00 64 48 8d 1c 25 10 00 00 00 65 48 01 01 f4");
+    const target = await longMode(
+      build,
+      "64 48 8b 04 25 10 00 00 00 64 48 8d 1c 25 10 00 00 00 65 48 01 01 f4",
+    );
     const vcpu = target.vcpus[0]!;
     vcpu.setSegment("fs", { base: 0x20000n });
     vcpu.setSegment("gs", { base: 0x30000n });
