@@ -32,6 +32,7 @@ export function accept(lapic: Lapic, low: u32): u32 {
     case def.FIXED:
       return acceptFixed(lapic, low);
     case def.REMOTE_READ:
+      lapic.kicked = 1;
       request(lapic.cpu, REQ_KICK);
       return 1;
     case def.NMI:

@@ -8,7 +8,7 @@
  *      48  tpr ppr xid tmrUsed · map entry (4 bytes) · acceptedMessage · arbitration
  *      64  isr, 8 words · tmr, 8 words
  *     128  apicBase · deadline · tscDeadline · period · pvEoiMsr
- *     168  icrLow icrHigh icr2 · tmict tdcr · esr errors · lvt, 7 words · pvEoiPending
+ *     168  icrLow icrHigh icr2 · tmict tdcr · esr errors · lvt, 7 words · pvEoiPending kicked
  *
  * `flags` mirrors APIC_BASE and SVR so that a delivery reads one word; `ppr` is always up to date.
  */
@@ -93,6 +93,8 @@ export class Lapic {
   private lvtError: u32;
   /** Bit 0 of the guest's PV EOI word is set by us and the guest may clear it instead of writing EOI. */
   pvEoiPending: u32;
+  /** 1 after a kick that no HLT has used up yet: the next HLT is over at once (KVM `pv_unhalted`). */
+  kicked: u32;
 
   @inline
   static at(vcpuIndex: u32): Lapic {

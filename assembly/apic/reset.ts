@@ -40,6 +40,7 @@ function powerUp(lapic: Lapic, isBsp: bool): void {
   lapic.apicBase = def.APIC_BASE_DEFAULT | def.APIC_BASE_EN | (isBsp ? def.APIC_BASE_BSP : 0);
   lapic.xid = <u8>lapic.cpu.apicId;
   lapic.flags = PRESENT;
+  lapic.kicked = 0;
   resetRegisters(lapic);
   updateApicPage(lapic);
 }

@@ -76,10 +76,17 @@ export function processEvents(cpu: Vcpu): bool {
   return true;
 }
 
+/**
+ * A kick counts even if it came before the HLT: a waiter that looks, is kicked, and halts then must not sleep. Any wake
+ * uses it up (KVM `kvm_vcpu_has_events`, `vcpu_block`).
+ */
 function wakeFromHalt(cpu: Vcpu): void {
+  const lapic = Lapic.of(cpu);
   const masked =
-    (cpu.request & REQ_INTERRUPT) !== 0 && wakesOnMasked(cpu) && highestPending(Lapic.of(cpu)) >= 0;
-  if (cpu.request & REQ_KICK || hasNmi(cpu) || hasInterrupt(cpu) || masked) cpu.runState = RUNNABLE;
+    (cpu.request & REQ_INTERRUPT) !== 0 && wakesOnMasked(cpu) && highestPending(lapic) >= 0;
+  if (lapic.kicked === 0 && !hasNmi(cpu) && !hasInterrupt(cpu) && !masked) return;
+  lapic.kicked = 0;
+  cpu.runState = RUNNABLE;
 }
 
 function takeNmi(cpu: Vcpu): void {

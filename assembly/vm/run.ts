@@ -128,8 +128,8 @@ export function run(budget: u64): u32 {
     sliceLeft -= min(sliceLeft, used);
     if (cpu.runState !== RUNNABLE) {
       sliceLeft = 0;
-      // A request may have come meanwhile: then the scheduler looks at it.
-      if (cpu.request === 0) unmarkRunnable(current);
+      // A request may have come meanwhile, or a kick before the HLT: then the scheduler looks at it.
+      if (cpu.request === 0 && Lapic.of(cpu).kicked === 0) unmarkRunnable(current);
     } else if (yieldSlice) sliceLeft = 0;
     else if (sliceLeft > 0)
       sliceLeft = min(sliceLeft, max<u32>(1, instructionsUntil(nextDeadline(), sliceLeft)));
