@@ -1,6 +1,8 @@
 /** The exports of the core that drive its APICs without a guest (assembly/apic/exports.ts). */
 
 export interface ApicExports {
+  /** TRACE_* bits. */
+  setTraceMask(mask: number): void;
   apicClear(): void;
   /** @returns 0 for an unknown knob or value */
   apicSetKnob(knob: number, value: number): number;
@@ -37,6 +39,8 @@ export interface ApicExports {
     icr: number,
     is64: number,
   ): number;
+  /** KVM's hypercall 5. */
+  apicPvKick(apicId: number): number;
   apicAccepted(vcpuIndex: number): number;
   apicDeliveredMode(): number;
   apicPath(): number;
@@ -83,7 +87,6 @@ export interface ApicCore {
   readonly exports: ApicExports & {
     vcpuAddress(vcpuIndex: number): number;
     removeVcpu(vcpuIndex: number): number;
-    setTraceMask(mask: number): void;
   };
   /** Linear memory. */
   readonly view: DataView;

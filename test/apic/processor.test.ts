@@ -1,0 +1,176 @@
+/** What a CPU makes of its local APIC: registers after INIT, what ends HLT, CPUID. On whole machines. */
+import { describe, expect, it } from "vitest";
+import type { Machine } from "../../src/index.js";
+import { CLI, exit, HLT, machineWith } from "../src/guest-code.js";
+
+const STI = 0xfb;
+
+/** mov dword [offset], value: DS points at the register page */
+function write(offset: number, value: number): number[] {
+  const bytes = [0, 8, 16, 24].map((shift) => (value >>> shift) & 0xff);
+  return [0x66, 0xc7, 0x06, offset & 0xff, offset >> 8, ...bytes];
+}
+
+/** Real-mode code on 0x00 that can write its LAPIC. */
+async function machine(...code: number[]): Promise<Machine> {
+  const made = await machineWith([CLI, ...write(0xf0, 0x1ff), ...code], { apicIds: [0, 0x23] });
+  made.vcpus[0]!.setSegment("ds", { base: 0xfee00000n });
+  return made;
+}
+
+describe("a CPU after INIT", () => {
+  const INIT_TO_23 = [...write(0x310, 0x23000000), ...write(0x300, 0x4500), HLT];
+
+  /** 0x23 with nothing as INIT leaves it. */
+  async function afterInit(): Promise<Machine> {
+    const made = await machine(...INIT_TO_23);
+    const cpu = made.vcpus[1]!;
+    for (const name of Object.keys(cpu.gpr) as (keyof typeof cpu.gpr)[]) cpu.gpr[name] = 0x1234n;
+    cpu.rip = 0x777n;
+    cpu.rflags = 0x202n;
+    cpu.control.cr0 = 0x60000011n;
+    cpu.control.cr3 = 0x5000n;
+    cpu.control.cr4 = 0x620n;
+    cpu.debug.dr0 = 0x1111n;
+    cpu.debug.dr7 = 0x401n;
+    cpu.gdtr = { base: 0x1000n, limit: 0x27 };
+    cpu.idtr = { base: 0x2000n, limit: 0xff };
+    for (const name of ["cs", "ds", "es", "fs", "gs", "ss"] as const) {
+      cpu.setSegment(name, { selector: 0x10, base: 0x4440n, limit: 0x123 });
+    }
+    cpu.writeMsr(0x277, 0x0007040600070401n); // PAT
+    cpu.writeMsr(0x174, 0x8n); // SYSENTER_CS
+    cpu.writeMsr(0xc0000102, 0x5555n); // KERNEL_GS_BASE
+    cpu.fpu.setXmm(3, 0x33n);
+    made.run();
+    return made;
+  }
+
+  it("has its general registers 0, the signature in RDX, and starts at F000:FFF0", async () => {
+    const cpu = (await afterInit()).vcpus[1]!;
+    const { rdx, ...rest } = Object.fromEntries(Object.entries(cpu.gpr));
+    expect(Object.values(rest).every((value) => value === 0n)).toBe(true);
+    expect(rdx).toBeGreaterThan(0n);
+    expect(cpu.rip).toBe(0xfff0n);
+    expect(cpu.rflags).toBe(2n);
+    expect(cpu.segment("cs")).toMatchObject({ selector: 0xf000, base: 0xffff0000n, limit: 0xffff });
+    for (const name of ["ds", "es", "fs", "gs", "ss"] as const) {
+      expect(cpu.segment(name)).toMatchObject({ selector: 0, base: 0n, limit: 0xffff });
+    }
+    expect(cpu.gdtr).toEqual({ base: 0n, limit: 0xffff });
+    expect(cpu.idtr).toEqual({ base: 0n, limit: 0xffff });
+  });
+
+  it("has control and debug registers as after RESET, but keeps CD and NW", async () => {
+    const cpu = (await afterInit()).vcpus[1]!;
+    expect(cpu.control.cr0).toBe(0x60000010n);
+    expect([cpu.control.cr2, cpu.control.cr3, cpu.control.cr4, cpu.control.efer]).toEqual([
+      0n,
+      0n,
+      0n,
+      0n,
+    ]);
+    expect([cpu.debug.dr0, cpu.debug.dr6, cpu.debug.dr7]).toEqual([0n, 0xffff0ff0n, 0x400n]);
+  });
+
+  it("keeps SSE state and the MSRs that are no segment bases", async () => {
+    const cpu = (await afterInit()).vcpus[1]!;
+    expect(cpu.fpu.xmm(3)).toBe(0x33n);
+    expect(cpu.readMsr(0x277)).toBe(0x0007040600070401n);
+    expect(cpu.readMsr(0x174)).toBe(8n);
+    expect(cpu.readMsr(0xc0000102)).toBe(0x5555n);
+    expect([cpu.readMsr(0xc0000100), cpu.readMsr(0xc0000101)]).toEqual([0n, 0n]);
+  });
+
+  it("waits for STARTUP", async () => {
+    expect((await afterInit()).vcpus[1]!.runState).toBe("wait-for-sipi");
+  });
+});
+
+describe("HLT", () => {
+  const HANDLER = 0x7d00;
+  const SELF = 0x40000;
+
+  /** Runs code that ends in HLT and then exits with 1; interrupt 0x41 and NMI exit with 2. */
+  async function halt(...code: number[]): Promise<number | string> {
+    const made = await machine(...code, HLT, ...exit(1));
+    const vector = Uint8Array.of(HANDLER & 0xff, HANDLER >> 8, 0, 0);
+    made.writeMemory(2 * 4, vector);
+    made.writeMemory(0x41 * 4, vector);
+    made.writeMemory(HANDLER, Uint8Array.from(exit(2)));
+    const { reason, exitCode } = made.run({ maxInstructions: 1000 });
+    return exitCode === undefined ? reason : exitCode >> 1;
+  }
+
+  it.each<[string, number[], number | string]>([
+    ["a fixed interrupt with IF = 1", [...write(0x300, SELF | 0x41), STI], 2],
+    ["no interrupt with IF = 0", write(0x300, SELF | 0x41), "idle"],
+    [
+      "no interrupt that TPR masks",
+      [...write(0x80, 0x50), ...write(0x300, SELF | 0x41), STI],
+      "idle",
+    ],
+    [
+      "no interrupt to a software-disabled LAPIC",
+      [...write(0xf0, 0xff), ...write(0x300, SELF | 0x41), STI],
+      "idle",
+    ],
+    ["an NMI, whatever IF is", write(0x300, SELF | 0x400), 2],
+    ["a kick, whatever IF is, without an interrupt", write(0x300, SELF | 0x300), 1],
+    ["a kick once", [...write(0x300, SELF | 0x300), HLT], "idle"],
+    ["nothing else", [STI], "idle"],
+  ])("is ended by %s", async (_, code, outcome) => {
+    expect(await halt(...code)).toBe(outcome);
+  });
+});
+
+describe("CPUID.01H:EDX[9]", () => {
+  // mov ecx, 1BH; mov eax, base; xor edx, edx; wrmsr; mov eax, 1; cpuid; shr edx, 9; and dl, 1; mov al, dl; out F4H, al
+  const code = (base: number): number[] => [
+    0x66,
+    0xb9,
+    0x1b,
+    0,
+    0,
+    0,
+    0x66,
+    0xb8,
+    base & 0xff,
+    (base >> 8) & 0xff,
+    0xe0,
+    0xfe,
+    0x66,
+    0x31,
+    0xd2,
+    0x0f,
+    0x30,
+    0x66,
+    0xb8,
+    1,
+    0,
+    0,
+    0,
+    0x0f,
+    0xa2,
+    0x66,
+    0xc1,
+    0xea,
+    9,
+    0x80,
+    0xe2,
+    1,
+    0x88,
+    0xd0,
+    0xe6,
+    0xf4,
+  ];
+
+  it.each([
+    [0x0900, 1],
+    [0x0100, 0],
+    [0x0d00, 1],
+  ])("mirrors EN of APIC_BASE %x", async (base, bit) => {
+    const { exitCode } = (await machineWith(code(base))).run({ maxInstructions: 1000 });
+    expect(exitCode).toBe((bit << 1) | 1);
+  });
+});
