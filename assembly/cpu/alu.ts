@@ -14,7 +14,7 @@ import {
   setSubFlags,
 } from "./flags";
 import { Op } from "./op";
-import { readReg, readRm, readRmForWrite, register, setRegister, writeRm } from "./operand";
+import { readReg, register, Rm, setRegister } from "./operand";
 import { RAX } from "./registers";
 
 // Opcode bits 5:3 of the one-byte forms, ModRM.reg of group 1.
@@ -61,17 +61,17 @@ function compute<T>(cpu: Vcpu, operation: u32, a: T, b: T): T {
 
 /** E op= b, or the compare of both. */
 function computeRm<T>(cpu: Vcpu, op: Op, operation: u32, b: T): void {
-  const a = operation === CMP ? readRm<T>(cpu, op) : readRmForWrite<T>(cpu, op);
+  const a = operation === CMP ? Rm.read<T>(cpu, op) : Rm.readForWrite<T>(cpu, op);
   if (cpu.fault !== 0) return;
   const result = compute<T>(cpu, operation, a, b);
-  if (operation !== CMP) writeRm<T>(cpu, op, result);
+  if (operation !== CMP) Rm.writeBack<T>(cpu, op, result);
 }
 
 function arithmeticOf<T>(cpu: Vcpu, op: Op): void {
   const operation = <u32>(op.opcode >> 3) & 7;
   const form = op.opcode & 6;
   if (form === 0) return computeRm<T>(cpu, op, operation, readReg<T>(cpu, op));
-  const b = form === 2 ? readRm<T>(cpu, op) : <T>op.imm;
+  const b = form === 2 ? Rm.read<T>(cpu, op) : <T>op.imm;
   if (cpu.fault !== 0) return;
   const target = form === 2 ? <u32>op.reg : RAX;
   const result = compute<T>(cpu, operation, register<T>(cpu, target), b);
@@ -105,7 +105,7 @@ export function group1(cpu: Vcpu, op: Op): void {
 }
 
 function testOf<T>(cpu: Vcpu, op: Op, b: T): void {
-  const a = readRm<T>(cpu, op);
+  const a = Rm.read<T>(cpu, op);
   if (cpu.fault === 0) setLogicFlags<T>(cpu, a & b);
 }
 
@@ -149,8 +149,8 @@ export function testImmediate(cpu: Vcpu, op: Op): void {
 }
 
 function notOf<T>(cpu: Vcpu, op: Op): void {
-  const a = readRmForWrite<T>(cpu, op);
-  if (cpu.fault === 0) writeRm<T>(cpu, op, ~a);
+  const a = Rm.readForWrite<T>(cpu, op);
+  if (cpu.fault === 0) Rm.writeBack<T>(cpu, op, ~a);
 }
 
 /** NOT Eb  Ev. */
@@ -167,11 +167,11 @@ export function not(cpu: Vcpu, op: Op): void {
 }
 
 function negOf<T>(cpu: Vcpu, op: Op): void {
-  const a = readRmForWrite<T>(cpu, op);
+  const a = Rm.readForWrite<T>(cpu, op);
   if (cpu.fault !== 0) return;
   const result = <T>0 - a;
   setSubFlags<T>(cpu, <T>0, a, result);
-  writeRm<T>(cpu, op, result);
+  Rm.writeBack<T>(cpu, op, result);
 }
 
 /** NEG Eb  Ev. */
@@ -188,10 +188,10 @@ export function neg(cpu: Vcpu, op: Op): void {
 }
 
 function incOf<T>(cpu: Vcpu, op: Op): void {
-  const result = readRmForWrite<T>(cpu, op) + <T>1;
+  const result = Rm.readForWrite<T>(cpu, op) + <T>1;
   if (cpu.fault !== 0) return;
   setIncFlags<T>(cpu, result);
-  writeRm<T>(cpu, op, result);
+  Rm.writeBack<T>(cpu, op, result);
 }
 
 /** INC Eb  Ev: groups 4 and 5 /0, and 40 .. 47. @param size - 1, 2, 4 or 8 */
@@ -209,10 +209,10 @@ export function inc(cpu: Vcpu, op: Op, size: u32): void {
 }
 
 function decOf<T>(cpu: Vcpu, op: Op): void {
-  const result = readRmForWrite<T>(cpu, op) - <T>1;
+  const result = Rm.readForWrite<T>(cpu, op) - <T>1;
   if (cpu.fault !== 0) return;
   setDecFlags<T>(cpu, result);
-  writeRm<T>(cpu, op, result);
+  Rm.writeBack<T>(cpu, op, result);
 }
 
 /** DEC Eb  Ev: groups 4 and 5 /1, and 48 .. 4F. @param size - 1, 2, 4 or 8 */

@@ -10,15 +10,7 @@ import { ZF } from "../x86/eflags";
 import { linear, offsetOf } from "./address";
 import { setArithmetic, setCarry, setZero } from "./flags";
 import { Op, OP_ADDR16, OP_ADDR32 } from "./op";
-import {
-  readReg,
-  readRm,
-  readRmForWrite,
-  register,
-  setRegister,
-  writeReg,
-  writeRm,
-} from "./operand";
+import { readReg, register, Rm, setRegister, writeReg } from "./operand";
 
 // Bits 4:3 of the two-byte opcode, ModRM.reg 4..7 of group 8.
 const BT: u32 = 0;
@@ -32,10 +24,10 @@ function change(operation: u32, value: u64, mask: u64): u64 {
 
 /** The bit is inside the operand: register operands, and immediate offsets. */
 function bitOf<T>(cpu: Vcpu, op: Op, operation: u32, offset: u64): void {
-  const value = operation === BT ? <u64>readRm<T>(cpu, op) : <u64>readRmForWrite<T>(cpu, op);
+  const value = operation === BT ? <u64>Rm.read<T>(cpu, op) : <u64>Rm.readForWrite<T>(cpu, op);
   if (cpu.fault !== 0) return;
   const mask = (<u64>1) << (offset & (sizeof<T>() * 8 - 1));
-  if (operation !== BT) writeRm<T>(cpu, op, <T>change(operation, value, mask));
+  if (operation !== BT) Rm.writeBack<T>(cpu, op, <T>change(operation, value, mask));
   setCarry(cpu, (value & mask) !== 0);
 }
 
@@ -89,7 +81,7 @@ function bitSized(cpu: Vcpu, op: Op, operation: u32, offset: u64): void {
 
 /** Without a bit set the destination stays as it is, as on all processors. */
 function scanOf<T>(cpu: Vcpu, op: Op): void {
-  const value = readRm<T>(cpu, op);
+  const value = Rm.read<T>(cpu, op);
   if (cpu.fault !== 0) return;
   setZero(cpu, value === 0);
   if (value === 0) return;
@@ -110,7 +102,7 @@ export function bitScan(cpu: Vcpu, op: Op): void {
 }
 
 function populationCountOf<T>(cpu: Vcpu, op: Op): void {
-  const value = readRm<T>(cpu, op);
+  const value = Rm.read<T>(cpu, op);
   if (cpu.fault !== 0) return;
   setArithmetic(cpu, value === 0 ? ZF : 0);
   writeReg<T>(cpu, op, <T>popcnt<u64>(<u64>value));
@@ -132,7 +124,7 @@ export function populationCount(cpu: Vcpu, op: Op): void {
 const CRC32C: u32 = 0x82f63b78;
 
 function crcOf<T>(cpu: Vcpu, op: Op): void {
-  const value = <u64>readRm<T>(cpu, op);
+  const value = <u64>Rm.read<T>(cpu, op);
   if (cpu.fault !== 0) return;
   let crc = register<u32>(cpu, op.reg);
   for (let i: u32 = 0; i < <u32>sizeof<T>(); i++) {

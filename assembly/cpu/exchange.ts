@@ -10,13 +10,13 @@ import { GP } from "../x86/exception";
 import { addressOf } from "./address";
 import { setAddFlags, setSubFlags, setZero } from "./flags";
 import { Op, OP_REX_W } from "./op";
-import { readReg, readRmForWrite, register, setRegister, writeReg, writeRm } from "./operand";
+import { readReg, register, Rm, setRegister, writeReg } from "./operand";
 import { RAX } from "./registers";
 
 function xchgOf<T>(cpu: Vcpu, op: Op): void {
-  const a = readRmForWrite<T>(cpu, op);
+  const a = Rm.readForWrite<T>(cpu, op);
   if (cpu.fault !== 0) return;
-  writeRm<T>(cpu, op, readReg<T>(cpu, op));
+  Rm.writeBack<T>(cpu, op, readReg<T>(cpu, op));
   writeReg<T>(cpu, op, a);
 }
 
@@ -53,14 +53,14 @@ export function xchgAccumulator(cpu: Vcpu, op: Op): void {
 }
 
 function xaddOf<T>(cpu: Vcpu, op: Op): void {
-  const a = readRmForWrite<T>(cpu, op);
+  const a = Rm.readForWrite<T>(cpu, op);
   if (cpu.fault !== 0) return;
   const b = readReg<T>(cpu, op);
   const sum = a + b;
   setAddFlags<T>(cpu, a, b, sum);
   // The sum wins when both operands are one register; a memory address may depend on the register operand.
   if (!op.isMemory) writeReg<T>(cpu, op, a);
-  writeRm<T>(cpu, op, sum);
+  Rm.writeBack<T>(cpu, op, sum);
   if (op.isMemory) writeReg<T>(cpu, op, a);
 }
 
@@ -90,16 +90,16 @@ export function byteSwap(cpu: Vcpu, op: Op): void {
 }
 
 function cmpxchgOf<T>(cpu: Vcpu, op: Op): void {
-  const a = readRmForWrite<T>(cpu, op);
+  const a = Rm.readForWrite<T>(cpu, op);
   if (cpu.fault !== 0) return;
   const accumulator = register<T>(cpu, RAX);
   setSubFlags<T>(cpu, accumulator, a, accumulator - a);
   if (accumulator === a) {
-    writeRm<T>(cpu, op, readReg<T>(cpu, op));
+    Rm.writeBack<T>(cpu, op, readReg<T>(cpu, op));
     return;
   }
   // The destination is written in both cases; a memory address may depend on rAX.
-  if (op.isMemory) writeRm<T>(cpu, op, a);
+  if (op.isMemory) Rm.writeBack<T>(cpu, op, a);
   setRegister<T>(cpu, RAX, a);
 }
 

@@ -11,25 +11,25 @@ import { UD } from "../x86/exception";
 import { linear, offsetOf } from "./address";
 import { carryFlag, condition, rflags, setRflags } from "./flags";
 import { Op, OP_ADDR16, OP_ADDR32 } from "./op";
-import { readReg, readRm, register, setRegister, writeReg, writeRm } from "./operand";
+import { readReg, register, Rm, setRegister, writeReg } from "./operand";
 import { AH, RAX } from "./registers";
 
 /** MOV Eb,Gb  Ev,Gv. */
 export function moveToRm(cpu: Vcpu, op: Op): void {
-  if (!(op.opcode & 1)) return writeRm<u8>(cpu, op, readReg<u8>(cpu, op));
+  if (!(op.opcode & 1)) return Rm.write<u8>(cpu, op, readReg<u8>(cpu, op));
   switch (op.size) {
     case 2:
-      return writeRm<u16>(cpu, op, readReg<u16>(cpu, op));
+      return Rm.write<u16>(cpu, op, readReg<u16>(cpu, op));
     case 4:
-      return writeRm<u32>(cpu, op, readReg<u32>(cpu, op));
+      return Rm.write<u32>(cpu, op, readReg<u32>(cpu, op));
     default:
-      return writeRm<u64>(cpu, op, readReg<u64>(cpu, op));
+      return Rm.write<u64>(cpu, op, readReg<u64>(cpu, op));
   }
 }
 
 /** G = E, zero-extended from the width F. */
 function extend<T, F>(cpu: Vcpu, op: Op): void {
-  const value = <T>readRm<F>(cpu, op);
+  const value = <T>Rm.read<F>(cpu, op);
   if (cpu.fault === 0) writeReg<T>(cpu, op, value);
 }
 
@@ -49,14 +49,14 @@ export function moveToReg(cpu: Vcpu, op: Op): void {
 /** MOV Eb,Ib  Ev,Iz: group 11 /0. */
 export function moveImmediate(cpu: Vcpu, op: Op): void {
   if (op.extension !== 0) return raise(cpu, UD);
-  if (!(op.opcode & 1)) return writeRm<u8>(cpu, op, <u8>op.imm);
+  if (!(op.opcode & 1)) return Rm.write<u8>(cpu, op, <u8>op.imm);
   switch (op.size) {
     case 2:
-      return writeRm<u16>(cpu, op, <u16>op.imm);
+      return Rm.write<u16>(cpu, op, <u16>op.imm);
     case 4:
-      return writeRm<u32>(cpu, op, <u32>op.imm);
+      return Rm.write<u32>(cpu, op, <u32>op.imm);
     default:
-      return writeRm<u64>(cpu, op, <u64>op.imm);
+      return Rm.write<u64>(cpu, op, <u64>op.imm);
   }
 }
 
@@ -125,13 +125,13 @@ export function moveZeroExtended(cpu: Vcpu, op: Op): void {
 
 /** MOVSX Gv,Eb  Gv,Ew. */
 export function moveSignExtended(cpu: Vcpu, op: Op): void {
-  const value = op.opcode & 1 ? <i64>readRm<i16>(cpu, op) : <i64>readRm<i8>(cpu, op);
+  const value = op.opcode & 1 ? <i64>Rm.read<i16>(cpu, op) : <i64>Rm.read<i8>(cpu, op);
   if (cpu.fault === 0) writeSigned(cpu, op, value);
 }
 
 /** MOVSXD Gv,Ed; with a 16-bit operand MOVSXD Gw,Ew, a plain move. */
 export function moveSignExtendedDoubleword(cpu: Vcpu, op: Op): void {
-  const value = op.size === 2 ? <i64>readRm<i16>(cpu, op) : <i64>readRm<i32>(cpu, op);
+  const value = op.size === 2 ? <i64>Rm.read<i16>(cpu, op) : <i64>Rm.read<i32>(cpu, op);
   if (cpu.fault === 0) writeSigned(cpu, op, value);
 }
 
@@ -205,7 +205,7 @@ export function setAlFromCarry(cpu: Vcpu, op: Op): void {
 }
 
 function conditionalMoveOf<T>(cpu: Vcpu, op: Op): void {
-  const value = readRm<T>(cpu, op);
+  const value = Rm.read<T>(cpu, op);
   if (cpu.fault !== 0) return;
   // Without the condition the register is written all the same: the 32-bit form clears its upper half.
   writeReg<T>(cpu, op, condition(cpu, op.opcode) ? value : readReg<T>(cpu, op));
@@ -225,11 +225,11 @@ export function conditionalMove(cpu: Vcpu, op: Op): void {
 
 /** SETcc Eb. */
 export function setOnCondition(cpu: Vcpu, op: Op): void {
-  writeRm<u8>(cpu, op, condition(cpu, op.opcode) ? 1 : 0);
+  Rm.write<u8>(cpu, op, condition(cpu, op.opcode) ? 1 : 0);
 }
 
 function loadSwapped<T>(cpu: Vcpu, op: Op): void {
-  const value = readRm<T>(cpu, op);
+  const value = Rm.read<T>(cpu, op);
   if (cpu.fault === 0) writeReg<T>(cpu, op, bswap<T>(value));
 }
 
@@ -251,17 +251,17 @@ export function moveSwappedToMemory(cpu: Vcpu, op: Op): void {
   if (!op.isMemory) return raise(cpu, UD);
   switch (op.size) {
     case 2:
-      return writeRm<u16>(cpu, op, bswap<u16>(readReg<u16>(cpu, op)));
+      return Rm.write<u16>(cpu, op, bswap<u16>(readReg<u16>(cpu, op)));
     case 4:
-      return writeRm<u32>(cpu, op, bswap<u32>(readReg<u32>(cpu, op)));
+      return Rm.write<u32>(cpu, op, bswap<u32>(readReg<u32>(cpu, op)));
     default:
-      return writeRm<u64>(cpu, op, bswap<u64>(readReg<u64>(cpu, op)));
+      return Rm.write<u64>(cpu, op, bswap<u64>(readReg<u64>(cpu, op)));
   }
 }
 
 /** MOVNTI Md,Gd  Mq,Gq: a plain store, since there are no caches to bypass. */
 export function moveNonTemporal(cpu: Vcpu, op: Op): void {
   if (!op.isMemory) return raise(cpu, UD);
-  if (op.size === 8) writeRm<u64>(cpu, op, readReg<u64>(cpu, op));
-  else writeRm<u32>(cpu, op, readReg<u32>(cpu, op));
+  if (op.size === 8) Rm.write<u64>(cpu, op, readReg<u64>(cpu, op));
+  else Rm.write<u32>(cpu, op, readReg<u32>(cpu, op));
 }

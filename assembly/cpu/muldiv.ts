@@ -10,7 +10,7 @@ import { Vcpu } from "../vcpu";
 import { DE } from "../x86/exception";
 import { setCarryOverflow } from "./flags";
 import { Op } from "./op";
-import { readReg, readRm, register, setRegister, writeReg } from "./operand";
+import { readReg, register, Rm, setRegister, writeReg } from "./operand";
 import { AH, RAX, RDX } from "./registers";
 import { divideWide, multiplyHigh, multiplyHighSigned, remainder } from "./wide";
 
@@ -26,7 +26,7 @@ function upper<T>(cpu: Vcpu): T {
 }
 
 function mulOf<T>(cpu: Vcpu, op: Op): void {
-  const b = <u64>readRm<T>(cpu, op);
+  const b = <u64>Rm.read<T>(cpu, op);
   if (cpu.fault !== 0) return;
   const a = <u64>register<T>(cpu, RAX);
   const product = a * b;
@@ -59,7 +59,7 @@ function isTruncated<T>(product: i64, high: i64): bool {
 }
 
 function imulOf<T>(cpu: Vcpu, op: Op): void {
-  const b = <i64>readRm<T>(cpu, op);
+  const b = <i64>Rm.read<T>(cpu, op);
   if (cpu.fault !== 0) return;
   const a = <i64>register<T>(cpu, RAX);
   const product = a * b;
@@ -83,7 +83,7 @@ export function imul(cpu: Vcpu, op: Op): void {
 }
 
 function imulRegisterOf<T>(cpu: Vcpu, op: Op, a: i64): void {
-  const b = <i64>readRm<T>(cpu, op);
+  const b = <i64>Rm.read<T>(cpu, op);
   if (cpu.fault !== 0) return;
   const product = a * b;
   const truncated = isTruncated<T>(product, productHigh<T>(a, b));
@@ -117,7 +117,7 @@ export function imulImmediate(cpu: Vcpu, op: Op): void {
 
 /** Widths below 64 bits: the dividend fits a register. */
 function divOf<T>(cpu: Vcpu, op: Op): void {
-  const divisor = <u64>readRm<T>(cpu, op);
+  const divisor = <u64>Rm.read<T>(cpu, op);
   if (cpu.fault !== 0) return;
   const high = <u64>upper<T>(cpu);
   // The quotient fits when the upper half is below the divisor, which 0 never is above.
@@ -127,7 +127,7 @@ function divOf<T>(cpu: Vcpu, op: Op): void {
 }
 
 function div64(cpu: Vcpu, op: Op): void {
-  const divisor = readRm<u64>(cpu, op);
+  const divisor = Rm.read<u64>(cpu, op);
   if (cpu.fault !== 0) return;
   if (cpu.rdx >= divisor) return raise(cpu, DE);
   const quotient = divideWide(cpu.rdx, cpu.rax, divisor);
@@ -149,7 +149,7 @@ export function div(cpu: Vcpu, op: Op): void {
 
 /** @param T - the signed type; U the unsigned one of the same width, below 64 bits */
 function idivOf<T, U>(cpu: Vcpu, op: Op): void {
-  const divisor = <i64>readRm<T>(cpu, op);
+  const divisor = <i64>Rm.read<T>(cpu, op);
   if (cpu.fault !== 0) return;
   const dividend = ((<i64>upper<T>(cpu)) << (sizeof<T>() * 8)) | <i64>register<U>(cpu, RAX);
   // The one quotient that 64 bits do not hold is -2^63 / -1.
@@ -160,7 +160,7 @@ function idivOf<T, U>(cpu: Vcpu, op: Op): void {
 }
 
 function idiv64(cpu: Vcpu, op: Op): void {
-  const divisor = readRm<i64>(cpu, op);
+  const divisor = Rm.read<i64>(cpu, op);
   if (cpu.fault !== 0) return;
   const isNegative = <i64>cpu.rdx < 0;
   const low = isNegative ? 0 - cpu.rax : cpu.rax;

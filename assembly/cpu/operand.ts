@@ -22,27 +22,59 @@ export function setRegister<T>(cpu: Vcpu, offset: u32, value: T): void {
   else store<T>(changetype<usize>(cpu) + offset, value);
 }
 
-/** The r/m operand. */
-export function readRm<T>(cpu: Vcpu, op: Op): T {
-  if (op.kind === ADDRESS_NONE) return register<T>(cpu, op.rm);
+/** Linear address of the memory operand that `Rm.readForWrite` read last. */
+let destination: u64 = 0;
+
+function readMemory<T>(cpu: Vcpu, op: Op): T {
   const gva = addressOf(cpu, op, <u32>sizeof<T>(), false);
   return cpu.fault !== 0 ? <T>0 : read<T>(cpu, gva);
 }
 
-/** The r/m operand that the same instruction will write. */
-export function readRmForWrite<T>(cpu: Vcpu, op: Op): T {
-  if (op.kind === ADDRESS_NONE) return register<T>(cpu, op.rm);
+function readMemoryForWrite<T>(cpu: Vcpu, op: Op): T {
   const gva = addressOf(cpu, op, <u32>sizeof<T>(), true);
+  destination = gva;
   return cpu.fault !== 0 ? <T>0 : readForWrite<T>(cpu, gva);
 }
 
-export function writeRm<T>(cpu: Vcpu, op: Op, value: T): void {
-  if (op.kind === ADDRESS_NONE) {
-    setRegister<T>(cpu, op.rm, value);
-    return;
-  }
+function writeMemory<T>(cpu: Vcpu, op: Op, value: T): void {
   const gva = addressOf(cpu, op, <u32>sizeof<T>(), true);
   if (cpu.fault === 0) write<T>(cpu, gva, value);
+}
+
+/** The r/m operand; the register case is in line. */
+export class Rm {
+  @inline
+  static read<T>(cpu: Vcpu, op: Op): T {
+    return op.kind === ADDRESS_NONE ? register<T>(cpu, op.rm) : readMemory<T>(cpu, op);
+  }
+
+  /** Reads the operand that the same instruction will write: raises the fault of the write. */
+  @inline
+  static readForWrite<T>(cpu: Vcpu, op: Op): T {
+    return op.kind === ADDRESS_NONE ? register<T>(cpu, op.rm) : readMemoryForWrite<T>(cpu, op);
+  }
+
+  /** Writes what `readForWrite` read: cannot fault, and takes its address, whatever became of the registers in it. */
+  @inline
+  static writeBack<T>(cpu: Vcpu, op: Op, value: T): void {
+    if (op.kind === ADDRESS_NONE) setRegister<T>(cpu, op.rm, value);
+    else write<T>(cpu, destination, value);
+  }
+
+  @inline
+  static write<T>(cpu: Vcpu, op: Op, value: T): void {
+    if (op.kind === ADDRESS_NONE) setRegister<T>(cpu, op.rm, value);
+    else writeMemory<T>(cpu, op, value);
+  }
+}
+
+/** The r/m operand. */
+export function readRm<T>(cpu: Vcpu, op: Op): T {
+  return Rm.read<T>(cpu, op);
+}
+
+export function writeRm<T>(cpu: Vcpu, op: Op, value: T): void {
+  Rm.write<T>(cpu, op, value);
 }
 
 /** The register operand of ModRM.reg. */

@@ -9,7 +9,7 @@
 import { Vcpu } from "../vcpu";
 import { carryFlag, setCarryOverflow, setResultFlags } from "./flags";
 import { Op } from "./op";
-import { readReg, readRmForWrite, writeRm } from "./operand";
+import { readReg, Rm } from "./operand";
 
 // ModRM.reg of group 2; 6 is an alias of SHL.
 const ROL: u32 = 0;
@@ -111,10 +111,14 @@ function compute<T>(cpu: Vcpu, operation: u32, value: u64, count: u32): T {
 }
 
 function shiftOf<T>(cpu: Vcpu, op: Op, count: u32): void {
-  const value = readRmForWrite<T>(cpu, op);
+  const value = Rm.readForWrite<T>(cpu, op);
   if (cpu.fault !== 0) return;
   const masked = count & (sizeof<T>() === 8 ? 63 : 31);
-  writeRm<T>(cpu, op, masked === 0 ? value : compute<T>(cpu, op.extension, <u64>value, masked));
+  Rm.writeBack<T>(
+    cpu,
+    op,
+    masked === 0 ? value : compute<T>(cpu, op.extension, <u64>value, masked),
+  );
 }
 
 function shiftBy(cpu: Vcpu, op: Op, count: u32): void {
@@ -172,7 +176,7 @@ function doubleRight<T>(cpu: Vcpu, value: u64, source: u64, count: u32): T {
 }
 
 function doubleShiftOf<T>(cpu: Vcpu, op: Op, count: u32): void {
-  const value = readRmForWrite<T>(cpu, op);
+  const value = Rm.readForWrite<T>(cpu, op);
   if (cpu.fault !== 0) return;
   const masked = count & (sizeof<T>() === 8 ? 63 : 31);
   let result = value;
@@ -184,7 +188,7 @@ function doubleShiftOf<T>(cpu: Vcpu, op: Op, count: u32): void {
         ? doubleRight<T>(cpu, <u64>value, source, masked)
         : doubleLeft<T>(cpu, <u64>value, source, masked);
   }
-  writeRm<T>(cpu, op, result);
+  Rm.writeBack<T>(cpu, op, result);
 }
 
 /** SHLD, SHRD Ev,Gv,Ib  Ev,Gv,CL. */

@@ -127,6 +127,24 @@ function finish(cpu: Vcpu, op: Op, done: u64, goesOn: bool): void {
   if (cpu.fault === 0 && left !== 0 && goesOn) jumpTo(cpu, op, nextRip(cpu, op) - op.length);
 }
 
+/** Below this many bytes a loop is faster than a bulk memory instruction, which leaves WebAssembly. */
+const BULK_BYTES: usize = 128;
+
+/** Copies upwards. The ranges may overlap when `to` is below `from`. */
+function copy(to: usize, from: usize, bytes: usize): void {
+  if (bytes >= BULK_BYTES) {
+    memory.copy(to, from, bytes);
+    return;
+  }
+  const end = to + bytes;
+  while (to + 8 <= end) {
+    store<u64>(to, load<u64>(from));
+    to += 8;
+    from += 8;
+  }
+  while (to < end) store<u8>(to++, load<u8>(from++));
+}
+
 function movsOf<T>(cpu: Vcpu, op: Op): void {
   const mask = addressMask(op);
   const step = stepOf<T>(cpu);
@@ -141,7 +159,7 @@ function movsOf<T>(cpu: Vcpu, op: Op): void {
   if (to !== 0) {
     const bytes = <usize>(count * sizeof<T>());
     // A forward copy may not run into its own target: then each element must see the ones before.
-    if (!isBackward(cpu) && (to <= from || to >= from + bytes)) memory.copy(to, from, bytes);
+    if (!isBackward(cpu) && (to <= from || to >= from + bytes)) copy(to, from, bytes);
     else {
       for (let i: u64 = 0; i < count; i++) {
         store<T>(to, load<T>(from));
@@ -198,8 +216,9 @@ function stosOf<T>(cpu: Vcpu, op: Op): void {
   let done: u64 = 0;
   let to = hostTarget<T>(cpu, target, count);
   if (to !== 0) {
-    if (!isBackward(cpu) && isUniform<T>(value))
-      memory.fill(to, <u8>value, <usize>(count * sizeof<T>()));
+    const bytes = <usize>(count * sizeof<T>());
+    if (bytes >= BULK_BYTES && !isBackward(cpu) && isUniform<T>(value))
+      memory.fill(to, <u8>value, bytes);
     else {
       for (let i: u64 = 0; i < count; i++) {
         store<T>(to, value);
