@@ -15,6 +15,7 @@ function implemented(word: u32): u32 {
   switch (word) {
     case cpuid.WORD_1_EDX:
       return (
+        bit(cpuid.FEATURE_FPU) |
         bit(cpuid.FEATURE_DE) |
         bit(cpuid.FEATURE_PSE) |
         bit(cpuid.FEATURE_TSC) |
@@ -30,11 +31,17 @@ function implemented(word: u32): u32 {
         bit(cpuid.FEATURE_CMOV) |
         bit(cpuid.FEATURE_PAT) |
         bit(cpuid.FEATURE_PSE36) |
-        bit(cpuid.FEATURE_CLFLUSH)
+        bit(cpuid.FEATURE_CLFLUSH) |
+        bit(cpuid.FEATURE_MMX) |
+        bit(cpuid.FEATURE_FXSR) |
+        bit(cpuid.FEATURE_SSE) |
+        bit(cpuid.FEATURE_SSE2)
       );
     case cpuid.WORD_1_ECX:
       return (
+        bit(cpuid.FEATURE_SSE3) |
         bit(cpuid.FEATURE_MONITOR) |
+        bit(cpuid.FEATURE_SSSE3) |
         bit(cpuid.FEATURE_CX16) |
         bit(cpuid.FEATURE_PCID) |
         bit(cpuid.FEATURE_X2APIC) |
