@@ -1,5 +1,6 @@
 /** Opcodes that ModRM.reg extends. Source: SDM 2D "Opcode Extensions for One-Byte and Two-byte Opcodes". */
 import { raise } from "../fault";
+import { executeSse } from "../fpu/sse";
 import { Vcpu } from "../vcpu";
 import { FEATURE_CX16, FEATURE_CX8 } from "../x86/cpuid";
 import { UD } from "../x86/exception";
@@ -139,6 +140,7 @@ export function group9(cpu: Vcpu, op: Op): void {
 /** Group 15: 0F AE. */
 export function group15(cpu: Vcpu, op: Op): void {
   if (op.isMemory) {
+    if (op.extension < 4) return executeSse(cpu, op);
     return op.extension === 7 && !(op.flags & (OP_66 | OP_REP | OP_REPNE))
       ? clflush(cpu, op)
       : raise(cpu, UD);

@@ -4,6 +4,7 @@
  * The decoder has dealt with prefixes, with LOCK where it may not stand, and with what 64-bit mode does not have.
  */
 import { raise } from "../fault";
+import { executeX87, fwait } from "../fpu/x87";
 import { Vcpu } from "../vcpu";
 import { DF_FLAG } from "../x86/eflags";
 import { UD } from "../x86/exception";
@@ -156,6 +157,7 @@ export function executeOneByte(cpu: Vcpu, op: Op): void {
     case 0x98: return extendAccumulator(cpu, op);
     case 0x99: return extendIntoRdx(cpu, op);
     case 0x9a: return callFar(cpu, op);
+    case 0x9b: return fwait(cpu, op);
     case 0x9c: return pushFlags(cpu, op);
     case 0x9d: return popFlags(cpu, op);
     case 0x9e: return storeFlags(cpu, op);
@@ -196,6 +198,9 @@ export function executeOneByte(cpu: Vcpu, op: Op): void {
     case 0xd5: return asciiAdjustDivide(cpu, op);
     case 0xd6: return setAlFromCarry(cpu, op);
     case 0xd7: return translateByte(cpu, op);
+    // D8 .. DF
+    case 0xd8: case 0xd9: case 0xda: case 0xdb: case 0xdc: case 0xdd: case 0xde: case 0xdf:
+      return executeX87(cpu, op);
     // E0 .. E7
     case 0xe0: case 0xe1: case 0xe2: return loop(cpu, op);
     case 0xe3: return jumpOnZeroCounter(cpu, op);

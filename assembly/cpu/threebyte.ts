@@ -1,5 +1,6 @@
 /** The three-byte opcode maps, 0F 38 and 0F 3A. */
 import { raise } from "../fault";
+import { executeSse } from "../fpu/sse";
 import { Vcpu } from "../vcpu";
 import { FEATURE_MOVBE, FEATURE_SSE42 } from "../x86/cpuid";
 import { UD } from "../x86/exception";
@@ -16,7 +17,7 @@ export function executeThreeByte(cpu: Vcpu, op: Op): void {
     case 0x282: return op.flags & OP_66 ? invpcid(cpu, op) : raise(cpu, UD);
     case 0x2f0: return byteSwapOrCrc(cpu, op);
     case 0x2f1: return byteSwapOrCrc(cpu, op);
-    default: return raise(cpu, UD);
+    default: return executeSse(cpu, op);
   }
 }
 

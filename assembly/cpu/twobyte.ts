@@ -1,5 +1,6 @@
 /** The two-byte opcode map: one arm an opcode, rows of eight as in SDM 2D "Opcode Map". */
 import { raise } from "../fault";
+import { executeSse } from "../fpu/sse";
 import { Vcpu } from "../vcpu";
 import { FEATURE_POPCNT, FEATURE_SSE2 } from "../x86/cpuid";
 import { UD } from "../x86/exception";
@@ -42,6 +43,9 @@ export function executeTwoByte(cpu: Vcpu, op: Op): void {
     case 0x08: case 0x09: return wbinvd(cpu, op);
     case 0x0b: return ud(cpu, op);
     case 0x0d: return hint(cpu, op);
+    // 10 .. 17
+    case 0x10: case 0x11: case 0x12: case 0x13: case 0x14: case 0x15: case 0x16: case 0x17:
+      return executeSse(cpu, op);
     // 18 .. 1F
     case 0x18: case 0x19: case 0x1a: case 0x1b: case 0x1c: case 0x1d: case 0x1e: case 0x1f:
       return hint(cpu, op);
@@ -50,6 +54,9 @@ export function executeTwoByte(cpu: Vcpu, op: Op): void {
     case 0x21: return movFromDr(cpu, op);
     case 0x22: return movToCr(cpu, op);
     case 0x23: return movToDr(cpu, op);
+    // 28 .. 2F
+    case 0x28: case 0x29: case 0x2a: case 0x2b: case 0x2c: case 0x2d: case 0x2e: case 0x2f:
+      return executeSse(cpu, op);
     // 30 .. 37
     case 0x30: return wrmsr(cpu, op);
     case 0x31: return rdtsc(cpu, op);
@@ -63,6 +70,24 @@ export function executeTwoByte(cpu: Vcpu, op: Op): void {
     // 48 .. 4F
     case 0x48: case 0x49: case 0x4a: case 0x4b: case 0x4c: case 0x4d: case 0x4e: case 0x4f:
       return conditionalMove(cpu, op);
+    // 50 .. 57
+    case 0x50: case 0x51: case 0x52: case 0x53: case 0x54: case 0x55: case 0x56: case 0x57:
+      return executeSse(cpu, op);
+    // 58 .. 5F
+    case 0x58: case 0x59: case 0x5a: case 0x5b: case 0x5c: case 0x5d: case 0x5e: case 0x5f:
+      return executeSse(cpu, op);
+    // 60 .. 67
+    case 0x60: case 0x61: case 0x62: case 0x63: case 0x64: case 0x65: case 0x66: case 0x67:
+      return executeSse(cpu, op);
+    // 68 .. 6F
+    case 0x68: case 0x69: case 0x6a: case 0x6b: case 0x6c: case 0x6d: case 0x6e: case 0x6f:
+      return executeSse(cpu, op);
+    // 70 .. 77
+    case 0x70: case 0x71: case 0x72: case 0x73: case 0x74: case 0x75: case 0x76: case 0x77:
+      return executeSse(cpu, op);
+    // 78 .. 7F
+    case 0x7c: case 0x7d: case 0x7e: case 0x7f:
+      return executeSse(cpu, op);
     // 80 .. 87
     case 0x80: case 0x81: case 0x82: case 0x83: case 0x84: case 0x85: case 0x86: case 0x87:
       return jumpOnCondition(cpu, op);
@@ -103,12 +128,31 @@ export function executeTwoByte(cpu: Vcpu, op: Op): void {
     case 0xbe: case 0xbf: return moveSignExtended(cpu, op);
     // C0 .. C7
     case 0xc0: case 0xc1: return xadd(cpu, op);
+    case 0xc2: return executeSse(cpu, op);
     case 0xc3: return nonTemporal(cpu, op);
+    case 0xc4: case 0xc5: case 0xc6: return executeSse(cpu, op);
     case 0xc7: return group9(cpu, op);
     // C8 .. CF
     case 0xc8: case 0xc9: case 0xca: case 0xcb: case 0xcc: case 0xcd: case 0xce: case 0xcf:
       return byteSwap(cpu, op);
+    // D0 .. D7
+    case 0xd0: case 0xd1: case 0xd2: case 0xd3: case 0xd4: case 0xd5: case 0xd6: case 0xd7:
+      return executeSse(cpu, op);
+    // D8 .. DF
+    case 0xd8: case 0xd9: case 0xda: case 0xdb: case 0xdc: case 0xdd: case 0xde: case 0xdf:
+      return executeSse(cpu, op);
+    // E0 .. E7
+    case 0xe0: case 0xe1: case 0xe2: case 0xe3: case 0xe4: case 0xe5: case 0xe6: case 0xe7:
+      return executeSse(cpu, op);
+    // E8 .. EF
+    case 0xe8: case 0xe9: case 0xea: case 0xeb: case 0xec: case 0xed: case 0xee: case 0xef:
+      return executeSse(cpu, op);
+    // F0 .. F7
+    case 0xf0: case 0xf1: case 0xf2: case 0xf3: case 0xf4: case 0xf5: case 0xf6: case 0xf7:
+      return executeSse(cpu, op);
     // F8 .. FF
+    case 0xf8: case 0xf9: case 0xfa: case 0xfb: case 0xfc: case 0xfd: case 0xfe:
+      return executeSse(cpu, op);
     case 0xff: return ud(cpu, op);
     default: return raise(cpu, UD);
   }

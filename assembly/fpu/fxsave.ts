@@ -11,7 +11,7 @@ import { addressOf } from "../cpu/address";
 import { is64 } from "../cpu/mode";
 import { Op } from "../cpu/op";
 import { raise, raiseWithError } from "../fault";
-import { checkWrite, read, write } from "../mem/access";
+import { checkWrite, write } from "../mem/access";
 import { Vcpu } from "../vcpu";
 import { CR0_EM, CR0_TS, CR4_OSFXSR } from "../x86/cr";
 import { GP, NM, UD } from "../x86/exception";

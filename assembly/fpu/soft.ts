@@ -294,8 +294,8 @@ export function round(sign: u32, exp: i32, hi: u64, lo: u64): void {
     kept = (hi >> cut) << cut;
   }
   const last = (<u64>1) << cut;
-  let up = roundsUp(sign, (kept & last) !== 0, tail, sticky);
-  let inexact = tail !== 0 || sticky;
+  const up = roundsUp(sign, (kept & last) !== 0, tail, sticky);
+  const inexact = tail !== 0 || sticky;
   let roundedExp = exp;
   let rounded = kept;
   if (up) {
@@ -331,7 +331,7 @@ export function round(sign: u32, exp: i32, hi: u64, lo: u64): void {
     flags |= OE;
     if (!(masks & OE)) {
       flags |= inexact ? PE : 0;
-      if (roundedExp - wrap > maxExp) {
+      if (wrap !== 0 && roundedExp - wrap > maxExp) {
         // Only FSCALE gets that far.
         flags |= PE;
         resultInfinity(sign);
@@ -588,8 +588,8 @@ export function squareRoot(): void {
   // m in [2^126, 2^128), root in [2^63, 2^64): one bit a step, from an estimate of the upper 26 bits.
   const odd = (A.exp & 1) !== 0;
   const exp = A.exp >> 1;
-  let hi = odd ? A.sig : A.sig >> 1;
-  let lo = odd ? 0 : A.sig << 63;
+  const hi = odd ? A.sig : A.sig >> 1;
+  const lo = odd ? 0 : A.sig << 63;
   const root = integerRoot(hi, lo);
   // Exactness and the half-way point: (2 root + 1)^2 is odd, so there are no ties.
   const square = highMul(root, root);

@@ -310,13 +310,13 @@ export function convertFromInteger(cpu: Vcpu, op: Op, prefix: u32): void {
     }
     return;
   }
-  if (!(op.isMemory && prefix === PREFIX_66) && mmxUnavailable(cpu)) return;
+  // From memory the x87 state is left alone, as CPUs do (the manual says so of CVTPI2PD only).
+  if (!op.isMemory && mmxUnavailable(cpu)) return;
   const value = sourceMm(cpu, op);
   if (cpu.fault !== 0) return;
+  if (!op.isMemory) enterMmx(cpu);
   beginSse(fpu);
   if (prefix === PREFIX_66) {
-    // From memory it is an SSE2 instruction that leaves the x87 state alone.
-    if (!op.isMemory) enterMmx(cpu);
     store<u64>(xmm, integerToDouble(<i64>(<i32>value)));
     store<u64>(xmm, integerToDouble(<i64>value >> 32), 8);
     return;
@@ -324,7 +324,6 @@ export function convertFromInteger(cpu: Vcpu, op: Op, prefix: u32): void {
   const low = integerToSingle(<i64>(<i32>value));
   const high = integerToSingle(<i64>value >> 32);
   if (!endSse(cpu, fpu)) return;
-  enterMmx(cpu);
   store<u32>(xmm, low);
   store<u32>(xmm, high, 4);
 }
@@ -367,8 +366,9 @@ export function convertToInteger(cpu: Vcpu, op: Op, prefix: u32, truncate: bool)
     low = singleToInteger(<u32>b, 32, truncate);
     high = singleToInteger(<u32>(b >> 32), 32, truncate);
   }
-  if (!endSse(cpu, fpu)) return;
+  // An unmasked exception comes after the change to MMX state.
   enterMmx(cpu);
+  if (!endSse(cpu, fpu)) return;
   setMm(regMm(cpu, op), ((<u64>high) << 32) | (<u64>low & 0xffffffff));
 }
 

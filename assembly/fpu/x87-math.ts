@@ -208,7 +208,7 @@ function quotientBits(quotient: u64): u32 {
 function reduce(nearest: bool): u32 {
   resultOf(A);
   R.kind = NORMAL;
-  let distance = A.exp - B.exp;
+  const distance = A.exp - B.exp;
   if (distance < -1 || (distance < 0 && !nearest)) return 0;
   if (distance >= 64) {
     // Partial: take off a multiple of B * 2^(distance - n), n of 32..63 as the manual has it.

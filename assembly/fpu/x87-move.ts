@@ -8,7 +8,7 @@
  */
 import { addressOf } from "../cpu/address";
 import { Op } from "../cpu/op";
-import { read, write } from "../mem/access";
+import { checkWrite, read, write } from "../mem/access";
 import { Vcpu } from "../vcpu";
 import { write10 } from "./memory";
 import {
@@ -157,6 +157,11 @@ function storeForbidden(): bool {
   return (flags & ~masks & 0x1f) !== 0;
 }
 
+/** An unmasked stack underflow: nothing is stored, but the memory operand's faults come first. */
+function refuseStore(cpu: Vcpu, fpu: Fpu, gva: u64, size: u32): void {
+  if (checkWrite(cpu, gva, size)) stackUnderflow(fpu);
+}
+
 /** Ends a store to memory whose write succeeded or was forbidden. */
 function finishStore(fpu: Fpu, pops: bool): void {
   const forbidden = storeForbidden();
@@ -176,7 +181,7 @@ export function storeReal32(cpu: Vcpu, op: Op, fpu: Fpu, pops: bool): void {
   const gva = addressOf(cpu, op, 4, true);
   if (cpu.fault !== 0) return;
   if (fpu.isEmpty(0)) {
-    if (!(fpu.fcw() & IE)) stackUnderflow(fpu);
+    if (!(fpu.fcw() & IE)) refuseStore(cpu, fpu, gva, 4);
     else {
       write<u32>(cpu, gva, 0xffc00000);
       if (cpu.fault === 0) emptyStored(fpu, pops);
@@ -186,7 +191,8 @@ export function storeReal32(cpu: Vcpu, op: Op, fpu: Fpu, pops: bool): void {
   begin(fpu);
   format32();
   convertForStore(fpu);
-  if (!storeForbidden()) write<u32>(cpu, gva, pack32());
+  if (storeForbidden()) checkWrite(cpu, gva, 4);
+  else write<u32>(cpu, gva, pack32());
   if (cpu.fault === 0) finishStore(fpu, pops);
 }
 
@@ -195,7 +201,7 @@ export function storeReal64(cpu: Vcpu, op: Op, fpu: Fpu, pops: bool): void {
   const gva = addressOf(cpu, op, 8, true);
   if (cpu.fault !== 0) return;
   if (fpu.isEmpty(0)) {
-    if (!(fpu.fcw() & IE)) stackUnderflow(fpu);
+    if (!(fpu.fcw() & IE)) refuseStore(cpu, fpu, gva, 8);
     else {
       write<u64>(cpu, gva, 0xfff8000000000000);
       if (cpu.fault === 0) emptyStored(fpu, pops);
@@ -205,7 +211,8 @@ export function storeReal64(cpu: Vcpu, op: Op, fpu: Fpu, pops: bool): void {
   begin(fpu);
   format64();
   convertForStore(fpu);
-  if (!storeForbidden()) write<u64>(cpu, gva, pack64());
+  if (storeForbidden()) checkWrite(cpu, gva, 8);
+  else write<u64>(cpu, gva, pack64());
   if (cpu.fault === 0) finishStore(fpu, pops);
 }
 
@@ -220,7 +227,7 @@ export function storeReal80(cpu: Vcpu, op: Op, fpu: Fpu): void {
   const gva = addressOf(cpu, op, 10, true);
   if (cpu.fault !== 0) return;
   if (fpu.isEmpty(0)) {
-    if (!(fpu.fcw() & IE)) stackUnderflow(fpu);
+    if (!(fpu.fcw() & IE)) refuseStore(cpu, fpu, gva, 10);
     else {
       write10(cpu, gva, 0xc000000000000000, 0xffff);
       if (cpu.fault === 0) emptyStored(fpu, true);
@@ -246,7 +253,7 @@ export function storeInteger(
   if (cpu.fault !== 0) return;
   const isEmpty = fpu.isEmpty(0);
   if (isEmpty && !(fpu.fcw() & IE)) {
-    stackUnderflow(fpu);
+    refuseStore(cpu, fpu, gva, size);
     return;
   }
   let value = <i64>((<u64>-1) << ((size << 3) - 1));
@@ -259,8 +266,8 @@ export function storeInteger(
     if (size === 2) write<u16>(cpu, gva, <u16>value);
     else if (size === 4) write<u32>(cpu, gva, <u32>value);
     else write<u64>(cpu, gva, value);
-    if (cpu.fault !== 0) return;
-  }
+  } else checkWrite(cpu, gva, size);
+  if (cpu.fault !== 0) return;
   if (isEmpty) emptyStored(fpu, pops);
   else finishStore(fpu, pops);
 }
@@ -274,7 +281,7 @@ export function storeBcd(cpu: Vcpu, op: Op, fpu: Fpu): void {
   if (cpu.fault !== 0) return;
   const isEmpty = fpu.isEmpty(0);
   if (isEmpty && !(fpu.fcw() & IE)) {
-    stackUnderflow(fpu);
+    refuseStore(cpu, fpu, gva, 10);
     return;
   }
   let low: u64 = BCD_INDEFINITE_LOW;
@@ -297,8 +304,8 @@ export function storeBcd(cpu: Vcpu, op: Op, fpu: Fpu): void {
   }
   if (isEmpty || !storeForbidden()) {
     write10(cpu, gva, low, high);
-    if (cpu.fault !== 0) return;
-  }
+  } else checkWrite(cpu, gva, 10);
+  if (cpu.fault !== 0) return;
   if (isEmpty) emptyStored(fpu, true);
   else finishStore(fpu, true);
 }

@@ -6,6 +6,8 @@
 import { CS, ES, GS, LDTR, TR } from "../abi";
 import { setArithmetic } from "../cpu/flags";
 import { updateMode } from "../cpu/mode";
+import { MISC_ENABLE_RESET } from "../cpu/msr";
+import { resetFpu } from "../fpu/state";
 import { flushTlb } from "../mem/tlb";
 import { Vcpu } from "../vcpu";
 import { CR0_CD, CR0_ET, CR0_NW } from "../x86/cr";
@@ -71,7 +73,8 @@ export function powerUp(cpu: Vcpu, signature: u32): void {
   cpu.cr0 = CR0_CD | CR0_NW;
   cpu.xcr0 = 1;
   cpu.pat = PAT_RESET;
-  cpu.miscEnable = 1; // fast strings
+  cpu.miscEnable = MISC_ENABLE_RESET;
+  resetFpu(cpu);
   initRegisters(cpu, signature);
 }
 

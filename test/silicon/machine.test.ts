@@ -8,20 +8,17 @@ const DIRECTORY = new URL(".", import.meta.url);
 const FILES = readdirSync(DIRECTORY).filter((name) => name.endsWith(".bin"));
 const open = (name: string) => readSiliconFile(readFileSync(new URL(name, DIRECTORY)));
 
-/** Files and forms that need a floating-point unit: take them off the lists as the core learns them. */
-const PENDING_FILES = new Set(["sse64.bin", "mmx64.bin", "x87.bin"]);
-const PENDING_FORMS = new Set(["fnop"]);
+/** Forms of SSE4, which the core does not offer yet. */
+const PENDING_FORMS =
+  /^(66 0f 38 (1[0457]|2|3|4)|movntdqa|pblendw|blendp|pextr[bdq]|pextrw Ew|extractps|pinsr[bdq]|insertps|mpsadbw|round|dpp|pcmp[ei]str|crc32)/;
 
 const BUILDS = ["release", "debug"] as const;
-const READY = FILES.filter((file) => !PENDING_FILES.has(file));
-const RUNS = BUILDS.flatMap((build) => READY.map((file) => [build, file] as const));
+const RUNS = BUILDS.flatMap((build) => FILES.map((file) => [build, file] as const));
 
 describe("the machine", () => {
   it.each(RUNS)("%s core: does what the silicon did in %s", async (build, file) => {
     const target = await MachineTarget.create(build);
-    const accept = ({ name }: { name: string }) => !PENDING_FORMS.has(name);
+    const accept = ({ name }: { name: string }) => !PENDING_FORMS.test(name);
     expect(disagreements(runSiliconFile(open(file), target, accept))).toBe("");
   });
-
-  for (const file of PENDING_FILES) it.todo(`does what the silicon did in ${file}`);
 });
