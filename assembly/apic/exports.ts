@@ -26,7 +26,7 @@ import { knobValue } from "./policy";
 import { pvEoiAddress, resolvePvEoi, wantsPvEoi } from "./pv-eoi";
 import { setKnob } from "./knobs";
 import { lapicCreate, lapicInit, lapicRemove, lapicReset } from "./reset";
-import { timerExpired, tscChanged } from "./timer";
+import { timerExpired } from "./timer";
 import { setTraceMask as storeTraceMask } from "./trace";
 import { fabricExpired, sendMessage } from "./transit";
 
@@ -313,8 +313,4 @@ export function apicRaiseLint(vcpuIndex: u32, pin: u32): u32 {
 
 export function apicAcceptsPic(vcpuIndex: u32): u32 {
   return acceptsPic(Lapic.at(vcpuIndex)) ? 1 : 0;
-}
-
-export function apicTscChanged(vcpuIndex: u32, nowLow: u32, nowHigh: u32): void {
-  tscChanged(Lapic.at(vcpuIndex), time(nowLow, nowHigh));
 }

@@ -6,8 +6,8 @@
  */
 import * as abi from "../abi";
 import * as def from "../x86/apicdef";
-import { NO_DEADLINE } from "./lapic";
-import { Message } from "./message";
+import { Lapic, NO_DEADLINE } from "./lapic";
+import { Message, NO_SENDER } from "./message";
 
 const RULES_MAX: u32 = 16;
 /** Messages that can be on hold at once; further ones are not delayed. */
@@ -94,14 +94,6 @@ if (offsetof<InjectState>() !== 16) ERROR("InjectState: size of its memory");
 if (offsetof<Rule>() * RULES_MAX !== 768) ERROR("Rule: size of the table");
 if (offsetof<Held>() * HELD_MAX !== 8192) ERROR("Held: size of the table");
 
-function tellNobody(deadline: u64): void {}
-let deadlineChanged: (deadline: u64) => void = tellNobody;
-
-/** Sets the hook that is told the time of the next delivery from hold (ns, all ones when none) whenever it changes. */
-export function setFabricTimer(hook: (deadline: u64) => void): void {
-  deadlineChanged = hook;
-}
-
 export function hasRules(): bool {
   return state.rules !== 0;
 }
@@ -166,7 +158,6 @@ export function clearRules(): void {
 /** Forgets the messages on hold. */
 export function clearHeld(): void {
   state.held = 0;
-  deadlineChanged(NO_DEADLINE);
 }
 
 /**
@@ -201,7 +192,6 @@ function apply(rule: Rule, n: u32, msg: Message, now: u64): u32 {
 }
 
 function hold(msg: Message, due: u64): void {
-  const before = fabricDeadline();
   const entry = Held.at(state.held++);
   entry.due = due;
   entry.sender = msg.sender;
@@ -210,7 +200,8 @@ function hold(msg: Message, due: u64): void {
   entry.kind = msg.kind;
   entry.number = msg.number;
   entry.injected = msg.injected;
-  if (due < before) deadlineChanged(due);
+  // As with a timer: the sender's slice may have to end earlier.
+  if (msg.sender !== NO_SENDER) Lapic.at(msg.sender).cpu.request |= abi.REQ_TIMER;
 }
 
 /** Time of the next delivery from hold, ns; all ones when none waits. */
@@ -239,6 +230,5 @@ export function takeHeld(msg: Message, now: u64): bool {
     held + <usize>(n + 1) * offsetof<Held>(),
     <usize>(state.held - n) * offsetof<Held>(),
   );
-  deadlineChanged(fabricDeadline());
   return true;
 }

@@ -30,6 +30,14 @@ export function highestPending(lapic: Lapic): i32 {
   return vector >= 0 && (<u32>vector & CLASS) > (<u32>lapic.ppr & CLASS) ? vector : -1;
 }
 
+/**
+ * True when the CPU that sees INTR (REQ_INTERRUPT) has something to acknowledge: a vector that can be delivered, or,
+ * under the knob `spurious`, one that was overtaken.
+ */
+export function answersIntr(lapic: Lapic): bool {
+  return highestPending(lapic) >= 0 || (policy.spurious !== 0 && lapic.isPresent);
+}
+
 /** True when a HLT ends because of this LAPIC: the CPU adds IF, NMI, the PV kick and INIT. */
 export function wouldWake(lapic: Lapic): bool {
   return highestPending(lapic) >= 0;

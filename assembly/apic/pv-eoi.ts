@@ -7,8 +7,9 @@
  * The words are read and written by vm/, which owns guest memory: after an acknowledge it asks `wantsPvEoi` and sets the
  * bit; before the next acknowledge, while `pvEoiPending`, it fetches and clears the bit and calls `resolvePvEoi`.
  */
+import { REQ_INTERRUPT } from "../abi";
 import { Lapic } from "./lapic";
-import { eoi } from "./priority";
+import { eoi, highestPending } from "./priority";
 import { highestVector, testVector } from "./vectors";
 
 const ENABLED: u64 = 1;
@@ -44,4 +45,6 @@ export function resolvePvEoi(lapic: Lapic, wasSet: bool): void {
   if (lapic.pvEoiPending === 0) return;
   lapic.pvEoiPending = 0;
   if (!wasSet) eoi(lapic);
+  // INTR went up so that the CPU came here; it stays up for what can be delivered.
+  if (highestPending(lapic) < 0) lapic.cpu.request &= ~REQ_INTERRUPT;
 }

@@ -106,11 +106,6 @@ export function writeTscDeadline(lapic: Lapic, value: u64, now: u64): void {
   armTscDeadline(lapic, now);
 }
 
-/** The vCPU's TSC was written: a TSC deadline now lies elsewhere on the virtual clock. */
-export function tscChanged(lapic: Lapic, now: u64): void {
-  if (isDeadlineMode(lapic)) armTscDeadline(lapic, now);
-}
-
 function armTscDeadline(lapic: Lapic, now: u64): void {
   const tsc = tscOf(lapic, now);
   if (lapic.tscDeadline === 0) {

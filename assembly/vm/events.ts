@@ -18,7 +18,7 @@ import {
 } from "../abi";
 import { DO_INIT, DO_START, takeInitSipi } from "../apic/init-sipi";
 import { Lapic } from "../apic/lapic";
-import { acknowledge, highestPending } from "../apic/priority";
+import { acknowledge, answersIntr, highestPending } from "../apic/priority";
 import { lapicInit } from "../apic/reset";
 import { signature } from "../cpu/cpuid";
 import { deliverInterrupt } from "../cpu/interrupt";
@@ -27,6 +27,7 @@ import { acknowledgeExtInt } from "../host";
 import { NMI_BLOCKED, NMI_QUEUED_SHIFT, Vcpu } from "../vcpu";
 import { NMI_VECTOR } from "../x86/exception";
 import { IF } from "../x86/eflags";
+import { fetchPvEoi, offerPvEoi } from "./pv-eoi";
 import { initRegisters, startAt } from "./reset";
 import { updateTimer } from "./timers";
 
@@ -44,7 +45,7 @@ function takeReset(cpu: Vcpu): void {
 function hasInterrupt(cpu: Vcpu): bool {
   if (!(cpu.eflags & IF)) return false;
   if (cpu.request & REQ_EXTINT) return true;
-  return (cpu.request & REQ_INTERRUPT) !== 0 && highestPending(Lapic.of(cpu)) >= 0;
+  return (cpu.request & REQ_INTERRUPT) !== 0 && answersIntr(Lapic.of(cpu));
 }
 
 function hasNmi(cpu: Vcpu): bool {
@@ -62,6 +63,7 @@ export function processEvents(cpu: Vcpu): bool {
     cpu.request &= ~REQ_TIMER;
     updateTimer(cpu.index);
   }
+  if (cpu.request & REQ_INTERRUPT) fetchPvEoi(cpu);
   if (cpu.runState === HALTED) wakeFromHalt(cpu);
   if (cpu.runState === SHUTDOWN && hasNmi(cpu)) cpu.runState = RUNNABLE;
   cpu.request &= ~(REQ_KICK | REQ_SMI);
@@ -70,7 +72,7 @@ export function processEvents(cpu: Vcpu): bool {
   if (cpu.shadow === 0) {
     if (hasNmi(cpu)) takeNmi(cpu);
     else if (hasInterrupt(cpu)) takeInterrupt(cpu);
-    else if (cpu.request & REQ_INTERRUPT && highestPending(Lapic.of(cpu)) < 0)
+    else if (cpu.request & REQ_INTERRUPT && !answersIntr(Lapic.of(cpu)))
       cpu.request &= ~REQ_INTERRUPT;
   }
   return true;
@@ -103,5 +105,7 @@ function takeInterrupt(cpu: Vcpu): void {
     return;
   }
   const vector = acknowledge(Lapic.of(cpu));
-  if (vector >= 0) deliverInterrupt(cpu, <u32>vector, false);
+  if (vector < 0) return;
+  offerPvEoi(cpu);
+  deliverInterrupt(cpu, <u32>vector, false);
 }

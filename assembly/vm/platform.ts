@@ -5,36 +5,47 @@
  */
 import { Lapic } from "../apic/lapic";
 import { readMmio, writeMmio } from "../apic/mmio";
-import { msrValue, readApicMsr, writeApicMsr } from "../apic/msr";
+import { MSR_APIC_BASE, MSR_KVM_PV_EOI, msrValue, readApicMsr, writeApicMsr } from "../apic/msr";
 import { readCr8, writeCr8 } from "../apic/priority";
 import { setWake as setLapicWake } from "../apic/requests";
 import { leaveBlock } from "../cpu/control";
+import { offers } from "../cpu/features";
 import { setMsrValue, setPlatform, setWake as setMonitorWake } from "../cpu/platform";
 import { setApicPage } from "../mem/hooks";
 import { flushTlb } from "../mem/tlb";
 import { Vcpu } from "../vcpu";
+import { FEATURE_KVM_PV_EOI } from "../x86/cpuid";
 import { preciseNs } from "./clock";
+import { hypercall } from "./hypercall";
+import { fetchPvEoi } from "./pv-eoi";
 import { wake } from "./run";
 
-const MSR_APIC_BASE: u32 = 0x1b;
-
 function pageRead(cpu: Vcpu, offset: u32, size: u32): u32 {
+  fetchPvEoi(cpu);
   return readMmio(Lapic.of(cpu), offset, size, preciseNs());
 }
 
 function pageWrite(cpu: Vcpu, offset: u32, size: u32, value: u32): void {
+  fetchPvEoi(cpu);
   writeMmio(Lapic.of(cpu), offset, size, value, preciseNs());
   leaveBlock();
 }
 
+/** KVM's MSR exists where CPUID offers the feature. */
+function exists(msr: u32): bool {
+  return msr !== MSR_KVM_PV_EOI || offers(FEATURE_KVM_PV_EOI);
+}
+
 function msrRead(cpu: Vcpu, msr: u32): bool {
-  if (!readApicMsr(Lapic.of(cpu), msr, preciseNs())) return false;
+  fetchPvEoi(cpu);
+  if (!exists(msr) || !readApicMsr(Lapic.of(cpu), msr, preciseNs())) return false;
   setMsrValue(msrValue);
   return true;
 }
 
 function msrWrite(cpu: Vcpu, msr: u32, value: u64): bool {
-  if (!writeApicMsr(Lapic.of(cpu), msr, value, preciseNs())) return false;
+  fetchPvEoi(cpu);
+  if (!exists(msr) || !writeApicMsr(Lapic.of(cpu), msr, value, preciseNs())) return false;
   leaveBlock();
   // The register page may have moved.
   if (msr === MSR_APIC_BASE) flushTlb(cpu);
@@ -46,16 +57,13 @@ function cr8Read(cpu: Vcpu): u64 {
 }
 
 function cr8Write(cpu: Vcpu, value: u64): void {
+  fetchPvEoi(cpu);
   writeCr8(Lapic.of(cpu), <u32>value);
   leaveBlock();
 }
 
 function now(cpu: Vcpu): u64 {
   return preciseNs();
-}
-
-function hypercall(cpu: Vcpu): u64 {
-  return <u64>-1000; // KVM_ENOSYS
 }
 
 function wakeVcpu(cpu: Vcpu): void {

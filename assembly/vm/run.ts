@@ -18,6 +18,7 @@ import {
 } from "../abi";
 import { Lapic, NO_DEADLINE } from "../apic/lapic";
 import { timerExpired } from "../apic/timer";
+import { fabricExpired } from "../apic/transit";
 import { setYieldSlice, yieldSlice } from "../cpu/control";
 import { raiseDebug } from "../cpu/debug-status";
 import {
@@ -35,7 +36,7 @@ import { RF, TF } from "../x86/eflags";
 import { advance, beginSlice, clockNs, endSlice, instructionsUntil, jumpTo } from "./clock";
 import { processEvents } from "./events";
 import { markRunnable, nextRunnable, runnableCount, unmarkRunnable } from "./runnable";
-import { nextDeadline, nextTimer, updateTimer } from "./timers";
+import { nextDeadline, nextTimer, nextTimerDeadline, updateTimer } from "./timers";
 import { vcpu } from "./vcpus";
 
 /** Instructions of a slice. Long enough that a switch costs little, short enough that a spin lock's holder runs soon. */
@@ -65,10 +66,11 @@ export function wake(vcpuIndex: u32): void {
   markRunnable(vcpuIndex);
 }
 
-/** Fires the timers that are due. */
+/** Fires the timers that are due, and delivers the messages that fault injection held back until now. */
 function fireTimers(): void {
   const now = clockNs();
-  while (nextDeadline() <= now) {
+  fabricExpired(now);
+  while (nextTimerDeadline() <= now) {
     const vcpuIndex = nextTimer();
     const lapic = Lapic.at(vcpuIndex);
     timerExpired(lapic, now);

@@ -4,6 +4,7 @@
  * The deadline itself is the LAPIC's; the heap holds vcpuIndex, and each vCPU's place in it, so that a change costs
  * log(armed timers).
  */
+import { fabricDeadline } from "../apic/inject";
 import { Lapic, NO_DEADLINE } from "../apic/lapic";
 import { reserve } from "../layout";
 
@@ -34,8 +35,13 @@ function isBefore(a: u32, b: u32): bool {
   return deadlineA < deadlineB || (deadlineA === deadlineB && a < b);
 }
 
-/** The earliest deadline in ns, or NO_DEADLINE. */
+/** The earliest time at which something happens by itself, ns: a timer or a message on hold; or NO_DEADLINE. */
 export function nextDeadline(): u64 {
+  return min(nextTimerDeadline(), fabricDeadline());
+}
+
+/** The earliest deadline of a timer in ns, or NO_DEADLINE. */
+export function nextTimerDeadline(): u64 {
   return count === 0 ? NO_DEADLINE : Lapic.at(at(0)).deadline;
 }
 

@@ -45,7 +45,6 @@ interface MoreExports extends ApicExports {
   apicRemove(vcpuIndex: number): void;
   apicRaiseLint(vcpuIndex: number, pin: number): number;
   apicAcceptsPic(vcpuIndex: number): number;
-  apicTscChanged(vcpuIndex: number, nowLow: number, nowHigh: number): void;
   apicDriveUnicast(count: number, vector: number): number;
   apicDriveBroadcast(vector: number): number;
 }
