@@ -45,6 +45,7 @@ interface CoreExports extends ApicExports {
   translate(vcpuIndex: number, gvaLow: number, gvaHigh: number): number;
   setTraceMask(mask: number): void;
   setKnob(knob: number, value: number): number;
+  offerKvm(features: number): void;
   stateHash(): void;
   setExtInt(vcpuIndex: number, level: number): void;
   raiseMsi(addressLow: number, addressHigh: number, data: number): number;

@@ -77,6 +77,7 @@ export class Machine {
       );
     }
     applyPolicy(options.policy, (knob, value) => core.exports.setKnob(knob, value));
+    if (options.kvmFeatures !== undefined) core.exports.offerKvm(options.kvmFeatures);
     options.apicIds.forEach((apicId, i) => {
       this.#addVcpu(apicId, i === 0 ? abi.ADD_BSP : 0);
       this.#board.cpuHotplug.addSlot(apicId, true);

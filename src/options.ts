@@ -16,6 +16,13 @@ export interface MachineOptions {
   readonly memoryBytes?: number;
   /** Interrupt policy: a preset's name, then knobs, as in "kvm" (default) or "kvm,ids32=off,high=drop". */
   readonly policy?: string;
+  /**
+   * Features of KVM's CPUID leaf (40000001H, EAX), as a hypervisor offers them; without it there are no KVM leaves.
+   *
+   * Bits with something behind them: 6 PV EOI, 7 PV UNHALT (hypercall KICK_CPU), 11 PV SEND_IPI, 13 PV SCHED_YIELD,
+   * 15 15-bit MSI destinations (the policy's knob msiExtDest must agree).
+   */
+  readonly kvmFeatures?: number;
   /** Seed of schedule exploration, 32 bits; 0 (default) is the plain order. */
   readonly seed?: number;
   /** Which build of the core: the optimised one (default) or the one with assertions. */
@@ -31,6 +38,7 @@ export interface ResolvedOptions {
   readonly vcpuCapacity: number;
   readonly memoryBytes: number;
   readonly policy: Policy;
+  readonly kvmFeatures: number | undefined;
   readonly seed: number;
   readonly build: CoreBuild;
   readonly wasm: CoreSource | undefined;
@@ -84,6 +92,10 @@ export function resolveOptions(options: MachineOptions): ResolvedOptions {
     ),
     memoryBytes,
     policy: parsePolicy(options.policy ?? DEFAULT_POLICY),
+    kvmFeatures:
+      options.kvmFeatures === undefined
+        ? undefined
+        : integer("kvmFeatures", options.kvmFeatures, 0, 0xffffffff),
     seed: integer("seed", options.seed ?? 0, 0, 0xffffffff),
     build,
     wasm: options.wasm,

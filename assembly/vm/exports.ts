@@ -7,6 +7,8 @@ import { initApic } from "../apic/apic";
 import { setKnob as storeKnob } from "../apic/knobs";
 import { signalMsi } from "../apic/msi";
 import { placeBlocks } from "../cpu/block";
+import { setKvmSignature } from "../cpu/cpuid";
+import { featureWord, setFeatureWord } from "../cpu/features";
 import { rflags, setRflags as storeRflags } from "../cpu/flags";
 import { lastError, lastException as lastVector } from "../cpu/interrupt";
 import { isProtected, isV86, updateMode } from "../cpu/mode";
@@ -17,7 +19,8 @@ import { beforeStore, placeCodeMap } from "../mem/code-map";
 import { NO_GPA } from "../mem/paging";
 import { probe } from "../mem/access";
 import { flushTlb } from "../mem/tlb";
-import { REQ_EXTINT, SS } from "../abi";
+import { KNOB_TSC_DEADLINE, KNOB_X2APIC, REQ_EXTINT, SS } from "../abi";
+import { FEATURE_TSC_DEADLINE, FEATURE_X2APIC, WORD_KVM_EAX } from "../x86/cpuid";
 import { AR_DPL, AR_DPL_SHIFT } from "../x86/descriptor";
 import { clockNs, preciseNs } from "./clock";
 import { connect } from "./platform";
@@ -155,7 +158,23 @@ export function setExtInt(vcpuIndex: u32, level: u32): void {
 
 /** Sets a knob of the interrupt policy. @returns 1, or 0 for an unknown knob or value */
 export function setKnob(knob: u32, value: u32): u32 {
-  return storeKnob(knob, value) ? 1 : 0;
+  if (!storeKnob(knob, value)) return 0;
+  // CPUID tells what the policy's LAPICs can do.
+  if (knob === KNOB_X2APIC) offerFeature(FEATURE_X2APIC, value !== 0);
+  if (knob === KNOB_TSC_DEADLINE) offerFeature(FEATURE_TSC_DEADLINE, value !== 0);
+  return 1;
+}
+
+function offerFeature(feature: u32, on: bool): void {
+  const word = feature >> 5;
+  const bit = <u32>1 << (feature & 31);
+  setFeatureWord(word, on ? featureWord(word) | bit : featureWord(word) & ~bit);
+}
+
+/** Offers KVM's CPUID leaves. @param features - EAX of leaf 40000001H */
+export function offerKvm(features: u32): void {
+  setKvmSignature(true);
+  setFeatureWord(WORD_KVM_EAX, features);
 }
 
 /** A message without a sender, as KVM_SIGNAL_MSI. @returns how many LAPICs accepted, or a negative error */
