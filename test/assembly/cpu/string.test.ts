@@ -161,6 +161,16 @@ rows(64, "REP at page ends", [
   ],
 ]);
 
+rows(64, "REP under single step", [
+  ["rep stosb", "f3aa", { rcx: 3n, rdi: AT, flags: "T" }, { rcx: 2n, rdi: AT + 1n, trap: "#DB" }],
+  [
+    "rep stosb",
+    "f3aa",
+    { rcx: 1n, rdi: AT, flags: "T" },
+    { rcx: 0n, rdi: AT + 1n, rip: BigInt(CODE) + 2n, trap: "#DB" },
+  ],
+]);
+
 rows(64, "REP over code that was decoded", [
   [
     "rep movsb; nop; nop",
