@@ -7,6 +7,8 @@ export interface Row {
   readonly kernel: Kernel;
   /** Wall time of each run on x2vm, ns. */
   readonly here: number[];
+  /** The same by the CPU time of this process, which other programs on the host do not stretch. */
+  readonly cpu: number[];
   /** The same on the peer; empty without one. */
   readonly there: number[];
   /** Guest instructions of one run. */
@@ -17,14 +19,21 @@ export interface Row {
 export function computeTable(rows: readonly Row[], hasPeer: boolean): string {
   const peerHead = hasPeer ? ["QEMU", "from - to", "speed of x2vm to QEMU"] : [];
   const table = new Table({
-    head: ["kernel", "unit", "x2vm", "from - to", ...peerHead],
-    colAligns: ["left", "left", "right", "right", "right", "right", "right"],
+    head: ["kernel", "unit", "x2vm", "from - to", "by CPU time", ...peerHead],
+    colAligns: ["left", "left", "right", "right", "right", "right", "right", "right"],
     style: { head: [], border: [], compact: true },
   });
   for (const row of rows) {
     const here = summarize(row.here.map((ns) => inUnit(row, ns)));
+    const cpu = summarize(row.cpu.map((ns) => inUnit(row, ns)));
     const there = hasPeer ? summarize(row.there.map((ns) => inUnit(row, ns))) : undefined;
-    table.push([row.kernel.title, unit(row.kernel), ...cells(here), ...peerCells(row, there)]);
+    table.push([
+      row.kernel.title,
+      unit(row.kernel),
+      ...cells(here),
+      number(cpu.median),
+      ...peerCells(row, there),
+    ]);
   }
   return table.toString();
 }

@@ -14,6 +14,8 @@ export interface Sample {
 
 export interface CountedSample extends Sample {
   readonly instructions: number;
+  /** Of that, the time in which this process had a CPU, and its compiler threads. */
+  readonly cpuNs: number;
 }
 
 /** @param words - more words for the guest's command line */
@@ -25,7 +27,11 @@ export async function computeHere(
 ): Promise<CountedSample> {
   const lines = await runHere(image, `${commandLine(kernel)}${words}`, options);
   const { start, end } = section(lines);
-  return { ...sample(start, end), instructions: end.instructions - start.instructions };
+  return {
+    ...sample(start, end),
+    instructions: end.instructions - start.instructions,
+    cpuNs: (end.cpuMs - start.cpuMs) * 1e6,
+  };
 }
 
 export async function computeOnQemu(imagePath: string, kernel: Kernel): Promise<Sample> {

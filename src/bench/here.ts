@@ -6,6 +6,8 @@ import { Stopwatch, type TimedLine } from "./stopwatch.js";
 export interface CountedLine extends TimedLine {
   /** Retired by all CPUs together, to the end of the last slice (a few thousand instructions). */
   readonly instructions: number;
+  /** Time that this process has computed: other programs on the host do not stretch it. Milliseconds. */
+  readonly cpuMs: number;
 }
 
 /** @returns every line that the guest printed @throws Error when it does not print DONE */
@@ -17,7 +19,7 @@ export async function runHere(
   const machine = await Machine.create(options);
   const lines: CountedLine[] = [];
   const stopwatch = new Stopwatch((line) =>
-    lines.push({ ...line, instructions: machine.instructions }),
+    lines.push({ ...line, instructions: machine.instructions, cpuMs: cpuMs() }),
   );
   machine.onSerial((byte) => stopwatch.take(byte));
   machine.load(image, { name: "guest", commandLine });
@@ -28,4 +30,9 @@ export async function runHere(
     throw new Error(`The guest (${commandLine}) ended by ${reason} after: ${output}`);
   }
   return lines;
+}
+
+function cpuMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1e3;
 }

@@ -45,7 +45,13 @@ const kernels =
     ? KERNELS
     : KERNELS.filter(({ name }) => flags.only!.split(",").includes(name));
 const qemu = flags.peers === "none" ? undefined : qemuVersion();
-const rows = kernels.map((kernel): Row => ({ kernel, here: [], there: [], instructions: 0 }));
+const rows = kernels.map((kernel): Row => ({
+  kernel,
+  here: [],
+  cpu: [],
+  there: [],
+  instructions: 0,
+}));
 const alu = KERNELS[0]!;
 const alone: number[] = [];
 const amongIdle: number[] = [];
@@ -85,6 +91,7 @@ stdout.write(
 async function measure(row: Row): Promise<void> {
   const here = await computeHere(image, row.kernel);
   row.here.push(here.ns);
+  row.cpu.push(here.cpuNs);
   row.instructions = here.instructions;
   if (qemu === undefined) return;
   const there = await computeOnQemu(COMPUTE, row.kernel);

@@ -1,0 +1,88 @@
+/** The rows of the IPI benchmark: patterns of guests/ipi-bench.asm, and how often each is done. */
+
+export interface IpiRow {
+  /** Word of the guest's command line. */
+  readonly name: string;
+  readonly title: string;
+  /** CPUs that it needs. */
+  readonly leastCpus: number;
+  /** Interrupts that one repetition of the pattern takes. */
+  readonly each: (cpus: number) => number;
+  /** Interrupts that a run should have in all, about. */
+  readonly inAll: number;
+}
+
+const UNICAST = 200_000;
+const BROADCAST = 400_000;
+const WAKE = 40_000;
+const one = () => 1;
+const thereAndBack = () => 2;
+const toOthers = (cpus: number) => cpus - 1;
+
+export const IPI_ROWS: readonly IpiRow[] = [
+  { name: "dry", title: "dry run: the loop alone", leastCpus: 1, each: one, inAll: 2_000_000 },
+  { name: "self", title: "self-IPI", leastCpus: 1, each: one, inAll: UNICAST },
+  {
+    name: "pingpong-spin",
+    title: "ping-pong, spinning",
+    leastCpus: 2,
+    each: thereAndBack,
+    inAll: UNICAST,
+  },
+  {
+    name: "pingpong-halt",
+    title: "ping-pong, halted",
+    leastCpus: 2,
+    each: thereAndBack,
+    inAll: UNICAST,
+  },
+  { name: "stream-1", title: "stream, 1 in flight", leastCpus: 2, each: one, inAll: UNICAST },
+  { name: "stream-16", title: "stream, 16 in flight", leastCpus: 2, each: one, inAll: UNICAST },
+  { name: "ring", title: "ring, halted", leastCpus: 2, each: one, inAll: UNICAST },
+  { name: "pairs", title: "pairs at once, halted", leastCpus: 2, each: one, inAll: UNICAST },
+  {
+    name: "mesh",
+    title: "all to all, spinning",
+    leastCpus: 2,
+    each: (cpus) => cpus * (cpus - 1),
+    inAll: UNICAST,
+  },
+  {
+    name: "broadcast-spin",
+    title: "broadcast + ack, spinning",
+    leastCpus: 2,
+    each: toOthers,
+    inAll: BROADCAST,
+  },
+  {
+    name: "broadcast-halt",
+    title: "broadcast + ack, halted",
+    leastCpus: 2,
+    each: toOthers,
+    inAll: BROADCAST,
+  },
+  { name: "nmi", title: "NMI, halted", leastCpus: 2, each: one, inAll: UNICAST },
+  {
+    name: "wake-broadcast",
+    title: "INIT + SIPI, broadcast",
+    leastCpus: 2,
+    each: (cpus) => 2 * (cpus - 1),
+    inAll: WAKE,
+  },
+  {
+    name: "wake-each",
+    title: "INIT + SIPI, one by one",
+    leastCpus: 2,
+    each: (cpus) => 2 * (cpus - 1),
+    inAll: WAKE,
+  },
+];
+
+/**
+ * How often to do it.
+ *
+ * @param part - of the usual number of interrupts: less on a slow machine
+ */
+export function countOf({ each, inAll }: IpiRow, cpus: number, part = 1): number {
+  return Math.max(1, Math.round((inAll * part) / each(cpus)));
+}
