@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import type { CpuState } from "./driver.js";
 import { lapic } from "./presets.js";
-import type { Lapic, Message, Mode } from "./model-types.js";
+import type { Lapic, Message, Mode, Policy } from "./model-types.js";
 import { x2apicLdr } from "./model-types.js";
 
 /** IDs that alias one another in 8 bits, fill one x2APIC cluster, or lie at a border. */
@@ -142,3 +142,20 @@ export function stateOf(cpu: Lapic, runState: number): CpuState {
     runState,
   };
 }
+
+/** Any combination of knobs. The map of 4.9 knows a LAPIC by the ID of its mode only. */
+export const anyPolicy: fc.Arbitrary<Policy> = fc
+  .record({
+    map: fc.constantFrom("both" as const, "mode" as const, "none" as const),
+    low: fc.constantFrom("all" as const, "owner" as const, "last" as const),
+    mapForm: fc.constantFrom("6" as const, "4.9" as const),
+    high: fc.constantFrom("hack" as const, "drop" as const, "trunc" as const),
+    bc32: fc.boolean(),
+    bc8x2: fc.boolean(),
+    quirk: fc.boolean(),
+    senderFormat: fc.boolean(),
+    truncBroadcast: fc.boolean(),
+    msi32: fc.boolean(),
+    lowest: fc.constantFrom("hash" as const, "counter" as const, "tpr" as const),
+  })
+  .map((knobs) => ({ ...knobs, name: "any", mapForm: knobs.map === "both" ? "6" : knobs.mapForm }));

@@ -6,7 +6,7 @@ import { createApicCore } from "../../src/apic-machine.js";
 import { conform } from "../../src/conform/conform.js";
 import { coreTarget } from "../../src/conform/core-target.js";
 import { parseVectors } from "../../src/conform/scenario.js";
-import { stateOf } from "./arbitraries.js";
+import { anyPolicy, stateOf } from "./arbitraries.js";
 import { CoreDriver, knobsOf } from "./core-driver.js";
 import { compareWalk, walk } from "./differential.js";
 import { compareRegisters, registerWalk } from "./differential-registers.js";
@@ -116,6 +116,13 @@ describe("random machines, messages and changes, core against model", () => {
     fc.assert(
       fc.property(walk, chosen, (steps, policy) => compareWalk(core, steps, { ...policy, lowest })),
       { numRuns: 800, seed: SEED },
+    );
+  });
+
+  it("agree under any combination of knobs", () => {
+    fc.assert(
+      fc.property(walk, anyPolicy, (steps, policy) => compareWalk(core, steps, policy)),
+      { numRuns: 3000, seed: SEED },
     );
   });
 });
