@@ -6,7 +6,7 @@ import { addBenchCommand } from "./bench.js";
 import { addConformCommand } from "./conform.js";
 import { addExperimentCommand } from "./experiment.js";
 import { addRunCommand } from "./run-options.js";
-import { addStartCommand } from "./start.js";
+import { addStartCommand } from "./start-options.js";
 import { EXIT_FAILED_RUN, EXIT_USAGE } from "./summary.js";
 
 const program = new Command("x2vm")

@@ -1,6 +1,5 @@
-/** `x2vm start`: the headline experiment, shown. */
+/** The headline experiment, shown. */
 import { stdout } from "node:process";
-import type { Command } from "commander";
 import Table from "cli-table3";
 import colors from "picocolors";
 import {
@@ -28,26 +27,8 @@ const COLUMNS = [16, 11, 7, 10, 52];
 const PLAIN_OUTCOME = "accepts it";
 const LINE = 100;
 
-export function addStartCommand(program: Command): void {
-  program
-    .command("start")
-    .description("the headline experiment: hot-add CPU 0x123, wake it, and compare the policies")
-    .addHelpText(
-      "after",
-      `
-A machine with CPUs 0x00 and 0x23 in x2APIC mode works; at 2 ms CPU 0x123 is added. The guest finds
-it in the hotplug registers and sends INIT and two STARTUPs to x2APIC ID 0x123. Shown: the guest's
-serial output, who took each of these messages and why, and what differs under other policies.
-
-The same by hand:
-  x2vm run guests/hotplug.bin --apic-ids 0,0x23 --hotplug 0x123@2ms --trace trace.jsonl`,
-    )
-    .action(async () => {
-      process.exitCode = await start();
-    });
-}
-
-async function start(): Promise<number> {
+/** @returns exit status of the process */
+export async function start(): Promise<number> {
   const boot = BOOT_IDS.map(formatApicId).join(" and ");
   title(`CPUs ${boot} at work, CPU ${formatApicId(NEW_ID)} added at ${formatNs(HOTPLUG_NS)}`);
   const base = await runHeadline(DEFAULT_POLICY, (text) => stdout.write(text));
