@@ -33,9 +33,7 @@ export function ipiTable(results: readonly IpiResult[]): string {
       `${number(nsEach.least)} - ${number(nsEach.most)}`,
       number(cpuNsEach.median),
       number(instructionsEach),
-      ...(latency === undefined
-        ? ["", ""]
-        : [latency.p50, latency.p99].map(String)),
+      ...(latency === undefined ? ["", ""] : [latency.p50, latency.p99].map(String)),
       ...(hasPeer ? peerCells(result) : []),
     ]);
   }
@@ -54,7 +52,7 @@ export function ipiRecords(results: readonly IpiResult[]) {
     const { row, mode, cpus, interrupts, nsEach, cpuNsEach, instructionsEach, latency, peer } =
       result;
     return {
-    pattern: row.name,
+      pattern: row.name,
       apic: mode,
       cpus,
       interrupts,
@@ -72,8 +70,8 @@ export function ipiRecords(results: readonly IpiResult[]) {
       latencyMost: latency?.most ?? null,
       qemuNsPerIpi: peer !== undefined && "nsEach" in peer ? round(peer.nsEach.median) : null,
       qemuNote: peer !== undefined && "reason" in peer ? peer.reason : null,
-    }),
-  );
+    };
+  });
 }
 
 /** The records as CSV with a line of names. No value holds a comma or a quote. */
