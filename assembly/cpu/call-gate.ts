@@ -36,6 +36,7 @@ import {
   readInnerRsp,
   readInnerStack,
   rspSlot,
+  touchInnerStack,
 } from "./inner-stack";
 import { isLong, updateMode } from "./mode";
 import { nextRip, Op } from "./op";
@@ -75,14 +76,19 @@ function openGate(cpu: Vcpu, gateSelector: u32, gate: u64, isCall: bool): bool {
   const hasSize = !long || (ar & (AR_L | AR_DB)) === AR_L;
   if (!isCode(ar) || !isAllowed || !hasSize) raiseSelector(cpu, GP, selector);
   else if (!(ar & AR_P)) raiseSelector(cpu, NP, selector);
-  else code = markAccessed(cpu, selector, code);
   return cpu.fault === 0;
 }
 
 /** JMP through a call gate: the privilege level stays, and so does the stack. */
 export function jumpThroughGate(cpu: Vcpu, op: Op, gateSelector: u32, gate: u64): void {
   if (!openGate(cpu, gateSelector, gate, false) || !checkTarget(cpu, code, offset)) return;
-  enter(cpu, op, cpu.cpl);
+  if (touch(cpu)) enter(cpu, op, cpu.cpl);
+}
+
+/** Marks the code descriptor accessed when all else is checked. @returns false with a fault raised */
+function touch(cpu: Vcpu): bool {
+  if (cpu.fault === 0) code = markAccessed(cpu, selector, code);
+  return cpu.fault === 0;
 }
 
 function enter(cpu: Vcpu, op: Op, cpl: u32): void {
@@ -106,7 +112,7 @@ export function callThroughGate(cpu: Vcpu, op: Op, gateSelector: u32, gate: u64)
     const stack = cpu.segment(SS);
     openFrame(cpu, stack.base, stack.limit, stack.ar, cpu.rsp, width, 2, 0);
   }
-  if (cpu.fault !== 0 || !checkTarget(cpu, code, offset)) return;
+  if (cpu.fault !== 0 || !checkTarget(cpu, code, offset) || !touch(cpu)) return;
   pushReturn(cpu, op);
   if (cpu.fault !== 0) return;
   commitFramePointer(cpu);
@@ -132,7 +138,7 @@ function callInner(cpu: Vcpu, op: Op, cpl: u32, count: u32): void {
   for (let i: u32 = 0; i < count && cpu.fault === 0; i++) {
     store<u64>(parameters + (i << 3), peekSized(cpu, i * width, width));
   }
-  if (cpu.fault !== 0) return;
+  if (!touch(cpu) || !touchInnerStack(cpu)) return;
   setCpl(cpu, cpl);
   pushFrame(cpu, cpu.segment(SS).selector);
   pushFrame(cpu, cpu.rsp);
@@ -154,6 +160,7 @@ function callInner64(cpu: Vcpu, op: Op, cpl: u32): void {
   const outerCpl = cpu.cpl;
   setCpl(cpu, cpl);
   if (openFrame64(cpu, rsp, 8, 4, 0)) checkTarget(cpu, code, offset);
+  touch(cpu);
   pushFrame(cpu, cpu.segment(SS).selector);
   pushFrame(cpu, cpu.rsp);
   pushReturn(cpu, op);

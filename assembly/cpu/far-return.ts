@@ -44,7 +44,7 @@ function returnCode(cpu: Vcpu, selector: u32): u64 {
   if (!isCode(ar) || rpl < cpu.cpl || !isAllowed || !hasLegalSize(cpu, ar))
     raiseSelector(cpu, GP, selector);
   else if (!(ar & AR_P)) raiseSelector(cpu, NP, selector);
-  return cpu.fault !== 0 ? 0 : markAccessed(cpu, selector, raw);
+  return raw;
 }
 
 /** True when `rip` may be the next RIP in a code segment; else raises #GP(EXT). */
@@ -62,6 +62,7 @@ export function checkTarget(cpu: Vcpu, raw: u64, rip: u64): bool {
  * @param released - parameter bytes that the outer stack is moved by as well (RETF imm16); part of `taken`
  * @param rip, selector - popped already
  * @param popsStack - SS:RSP is popped at the same level too: IRET in 64-bit mode
+ * @param absent - vector for an SS that is not present: SS_FAULT in RETF, NP in IRET
  * @returns false with a fault raised and nothing changed
  */
 export function returnFar(
@@ -72,6 +73,7 @@ export function returnFar(
   rip: u64,
   selector: u32,
   popsStack: bool,
+  absent: u32,
 ): bool {
   const raw = returnCode(cpu, selector);
   if (cpu.fault !== 0) return false;
@@ -79,8 +81,10 @@ export function returnFar(
   const isOuter = cpl !== cpu.cpl;
   if (!isOuter && !popsStack) {
     if (!checkTarget(cpu, raw, rip)) return false;
+    const accessed = markAccessed(cpu, selector, raw);
+    if (cpu.fault !== 0) return false;
     setStackPointer(cpu, cpu.rsp + taken);
-    commitCode(cpu, selector, raw, cpl);
+    commitCode(cpu, selector, accessed, cpl);
     return true;
   }
   const sp = peekSized(cpu, taken, size) + released;
@@ -88,10 +92,13 @@ export function returnFar(
   if (cpu.fault !== 0) return false;
   const to64 = isCode64(cpu, descriptorAr(raw));
   let stackRaw: u64 = 0;
-  if (!isNull(stack)) stackRaw = checkStackSegment(cpu, stack, cpl, GP);
+  if (!isNull(stack)) stackRaw = checkStackSegment(cpu, stack, cpl, GP, absent);
   else if (!mayNullStack(to64, cpl, stack)) raiseWithError(cpu, GP, 0);
   if (cpu.fault !== 0 || !checkTarget(cpu, raw, rip)) return false;
-  commitCode(cpu, selector, raw, cpl);
+  const accessed = markAccessed(cpu, selector, raw);
+  if (cpu.fault === 0 && !isNull(stack)) stackRaw = markAccessed(cpu, stack, stackRaw);
+  if (cpu.fault !== 0) return false;
+  commitCode(cpu, selector, accessed, cpl);
   if (isNull(stack)) commitNull(cpu, SS, stack);
   else commitSegment(cpu, SS, stack, stackRaw);
   if (to64) cpu.rsp = sp;

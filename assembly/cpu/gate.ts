@@ -44,6 +44,7 @@ import {
   readInnerRsp,
   readInnerStack,
   rspSlot,
+  touchInnerStack,
 } from "./inner-stack";
 import { isLong, isV86, updateMode } from "./mode";
 import { commitCode, commitNull, commitSegment, dplOf, isCode } from "./segment";
@@ -113,7 +114,12 @@ function handlerCode(cpu: Vcpu, selector: u32): u64 {
   // From virtual-8086 mode only ring 0 can be entered.
   else if (isV86(cpu) && (ar & AR_CONFORMING || dplOf(ar) !== 0)) raiseSelector(cpu, GP, selector);
   else if (!(ar & AR_P)) raiseSelector(cpu, NP, selector);
-  return cpu.fault !== 0 ? 0 : markAccessed(cpu, selector, raw);
+  return raw;
+}
+
+/** Marks the code descriptor accessed when the checks that come before have passed. */
+function touch(cpu: Vcpu, selector: u32, raw: u64): u64 {
+  return cpu.fault !== 0 ? raw : markAccessed(cpu, selector, raw);
 }
 
 function handlerCpl(cpu: Vcpu, raw: u64): u32 {
@@ -148,8 +154,10 @@ function enterLegacy(
   const width: u32 = is16 ? 2 : 4;
   const count: u32 = (fromV86 ? 9 : isInner ? 5 : 3) + <u32>hasError;
   setCpl(cpu, newCpl);
-  if (openStack(cpu, isInner, width, count) && offset > descriptorLimit(raw))
-    raiseSelector(cpu, GP, 0);
+  const isOpen = openStack(cpu, isInner, width, count);
+  if (isOpen && offset > descriptorLimit(raw)) raiseSelector(cpu, GP, 0);
+  const accessed = touch(cpu, selector, raw);
+  if (isInner && cpu.fault === 0) touchInnerStack(cpu);
   if (fromV86) {
     pushFrame(cpu, cpu.segment(GS).selector);
     pushFrame(cpu, cpu.segment(FS).selector);
@@ -173,7 +181,7 @@ function enterLegacy(
   }
   if (isInner) commitSegment(cpu, SS, innerSelector, innerRaw);
   commitFramePointer(cpu);
-  commitCode(cpu, selector, raw, newCpl);
+  commitCode(cpu, selector, accessed, newCpl);
   cpu.rip = offset;
 }
 
@@ -228,6 +236,7 @@ function enter64(
   setCpl(cpu, newCpl);
   const isOpen = openFrame64(cpu, sp & ~(<u64>15), 8, 5 + <u32>hasError, eventExt);
   if (isOpen && !isCanonical(offset)) raiseSelector(cpu, GP, 0);
+  const accessed = touch(cpu, selector, raw);
   pushFrame(cpu, cpu.segment(SS).selector);
   pushFrame(cpu, cpu.rsp);
   pushReturn(cpu, image, savedRip, hasError, error);
@@ -237,6 +246,6 @@ function enter64(
   }
   if (newCpl !== oldCpl) commitNull(cpu, SS, newCpl);
   commitFramePointer(cpu);
-  commitCode(cpu, selector, raw, newCpl);
+  commitCode(cpu, selector, accessed, newCpl);
   cpu.rip = offset;
 }

@@ -7,8 +7,8 @@ import { TR } from "../abi";
 import { readSystem } from "../mem/access";
 import { Vcpu } from "../vcpu";
 import { AR_TYPE, TSS16_BUSY } from "../x86/descriptor";
-import { TS } from "../x86/exception";
-import { isNull, raiseSelector, systemAddress } from "./descriptor-table";
+import { SS_FAULT, TS } from "../x86/exception";
+import { isNull, markAccessed, raiseSelector, systemAddress } from "./descriptor-table";
 import { checkStackSegment } from "./segment";
 
 /** SS of the last successful `readInnerStack`: selector and descriptor. */
@@ -38,7 +38,13 @@ export function readInnerStack(cpu: Vcpu, dpl: u32): bool {
   innerSelector = readSystem<u16>(cpu, systemAddress(cpu, gva + (is16 ? 2 : 4)));
   if (cpu.fault !== 0) return false;
   if (isNull(innerSelector)) raiseSelector(cpu, TS, innerSelector);
-  else innerRaw = checkStackSegment(cpu, innerSelector, dpl, TS);
+  else innerRaw = checkStackSegment(cpu, innerSelector, dpl, TS, SS_FAULT);
+  return cpu.fault === 0;
+}
+
+/** Marks the descriptor of the inner stack accessed, when all else is checked. @returns false with a fault raised */
+export function touchInnerStack(cpu: Vcpu): bool {
+  innerRaw = markAccessed(cpu, innerSelector, innerRaw);
   return cpu.fault === 0;
 }
 

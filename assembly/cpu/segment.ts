@@ -55,6 +55,13 @@ export function commitSegment(cpu: Vcpu, n: u32, selector: u32, raw: u64): void 
   segment.ar = descriptorAr(raw);
 }
 
+/** Marks a checked descriptor accessed and loads it, unless a fault is or gets pending. */
+export function commitAccessed(cpu: Vcpu, n: u32, selector: u32, raw: u64): void {
+  if (cpu.fault !== 0) return;
+  const accessed = markAccessed(cpu, selector, raw);
+  if (cpu.fault === 0) commitSegment(cpu, n, selector, accessed);
+}
+
 /** Makes a segment register null. @param selector - 0..3 */
 export function commitNull(cpu: Vcpu, n: u32, selector: u32): void {
   const segment = cpu.segment(n);
@@ -103,13 +110,20 @@ export function commitParagraph(cpu: Vcpu, n: u32, selector: u32): void {
 }
 
 /**
- * Checks a selector for SS at privilege level `cpl` and marks its descriptor accessed.
+ * Checks a selector for SS at privilege level `cpl`. The caller marks the descriptor accessed when all is checked.
  *
  * @param selector - not null
  * @param vector - GP, or TS when it comes from a TSS
+ * @param absent - vector for a segment that is not present: SS_FAULT, but NP in IRET
  * @returns the descriptor; meaningless when `cpu.fault` is set
  */
-export function checkStackSegment(cpu: Vcpu, selector: u32, cpl: u32, vector: u32): u64 {
+export function checkStackSegment(
+  cpu: Vcpu,
+  selector: u32,
+  cpl: u32,
+  vector: u32,
+  absent: u32,
+): u64 {
   const raw = fetchDescriptor(cpu, selector, vector);
   if (cpu.fault !== 0) return 0;
   const ar = descriptorAr(raw);
@@ -119,14 +133,14 @@ export function checkStackSegment(cpu: Vcpu, selector: u32, cpl: u32, vector: u3
     return 0;
   }
   if (!(ar & AR_P)) {
-    raiseSelector(cpu, SS_FAULT, selector);
+    raiseSelector(cpu, absent, selector);
     return 0;
   }
-  return markAccessed(cpu, selector, raw);
+  return raw;
 }
 
 /**
- * Checks a selector for DS, ES, FS or GS at the present CPL and marks its descriptor accessed.
+ * Checks a selector for DS, ES, FS or GS at the present CPL.
  *
  * @param selector - not null; @param vector - GP, or TS in a task switch
  * @returns the descriptor; meaningless when `cpu.fault` is set
@@ -148,7 +162,7 @@ export function checkDataSegment(cpu: Vcpu, selector: u32, vector: u32): u64 {
     raiseSelector(cpu, NP, selector);
     return 0;
   }
-  return markAccessed(cpu, selector, raw);
+  return raw;
 }
 
 /** True when SS may be null at `cpl`: 64-bit code below ring 3. @param is64BitCode - mode of the code that will run */
@@ -172,8 +186,10 @@ export function loadSegment(cpu: Vcpu, n: u32, selector: u32): void {
     return;
   }
   const raw =
-    n === SS ? checkStackSegment(cpu, selector, cpu.cpl, GP) : checkDataSegment(cpu, selector, GP);
-  if (cpu.fault === 0) commitSegment(cpu, n, selector, raw);
+    n === SS
+      ? checkStackSegment(cpu, selector, cpu.cpl, GP, SS_FAULT)
+      : checkDataSegment(cpu, selector, GP);
+  commitAccessed(cpu, n, selector, raw);
 }
 
 /** Re-derives the mode after ES, SS or DS changed; decoded code is left only when it no longer fits. */

@@ -6,18 +6,13 @@
 import { CS, DS, ES, FS, GS, LDTR, SS } from "../abi";
 import { Vcpu } from "../vcpu";
 import { AR_CONFORMING, AR_P, AR_UNUSABLE, descriptorAr, LDT } from "../x86/descriptor";
-import { GP, NP, TS } from "../x86/exception";
-import {
-  fetchDescriptor,
-  isNull,
-  markAccessed,
-  raiseSelector,
-  systemType,
-} from "./descriptor-table";
+import { GP, NP, SS_FAULT, TS } from "../x86/exception";
+import { fetchDescriptor, isNull, raiseSelector, systemType } from "./descriptor-table";
 import { isV86, updateMode } from "./mode";
 import {
   checkDataSegment,
   checkStackSegment,
+  commitAccessed,
   commitNull,
   commitSegment,
   commitV86,
@@ -37,12 +32,13 @@ export function loadTaskSegments(cpu: Vcpu, ldt: u32, eip: u64): void {
     if (v86) commitV86(cpu, n, cpu.segment(n).selector);
     else cpu.segment(n).ar |= AR_UNUSABLE;
   }
-  cpu.cpl = v86 ? 3 : cpu.segment(CS).selector & 3;
+  // Until SS is loaded a fault must not push on it: ring 3 makes its handler switch stacks, as Bochs does.
+  cpu.cpl = 3;
   updateMode(cpu);
   loadLdt(cpu, ldt);
   if (!v86) {
+    loadStack(cpu, cpu.segment(CS).selector & 3);
     loadCode(cpu);
-    loadStack(cpu);
     loadData(cpu, DS);
     loadData(cpu, ES);
     loadData(cpu, FS);
@@ -74,25 +70,24 @@ function loadCode(cpu: Vcpu): void {
     raiseSelector(cpu, TS, selector);
     return;
   }
-  let raw = fetchDescriptor(cpu, selector, TS);
+  const raw = fetchDescriptor(cpu, selector, TS);
   if (cpu.fault !== 0) return;
   const ar = descriptorAr(raw);
   const isAllowed = ar & AR_CONFORMING ? dplOf(ar) <= rpl : dplOf(ar) === rpl;
   if (!isCode(ar) || !isAllowed || !hasLegalSize(cpu, ar)) raiseSelector(cpu, TS, selector);
   else if (!(ar & AR_P)) raiseSelector(cpu, NP, selector);
-  else raw = markAccessed(cpu, selector, raw);
-  if (cpu.fault === 0) commitSegment(cpu, CS, selector, raw);
+  commitAccessed(cpu, CS, selector, raw);
 }
 
-function loadStack(cpu: Vcpu): void {
+function loadStack(cpu: Vcpu, cpl: u32): void {
   if (cpu.fault !== 0) return;
   const selector = cpu.segment(SS).selector;
   if (isNull(selector)) {
     raiseSelector(cpu, TS, selector);
     return;
   }
-  const raw = checkStackSegment(cpu, selector, cpu.cpl, TS);
-  if (cpu.fault === 0) commitSegment(cpu, SS, selector, raw);
+  commitAccessed(cpu, SS, selector, checkStackSegment(cpu, selector, cpl, TS, SS_FAULT));
+  if (cpu.fault === 0) cpu.cpl = cpl;
 }
 
 function loadData(cpu: Vcpu, n: u32): void {
@@ -102,6 +97,5 @@ function loadData(cpu: Vcpu, n: u32): void {
     commitNull(cpu, n, selector);
     return;
   }
-  const raw = checkDataSegment(cpu, selector, TS);
-  if (cpu.fault === 0) commitSegment(cpu, n, selector, raw);
+  commitAccessed(cpu, n, selector, checkDataSegment(cpu, selector, TS));
 }

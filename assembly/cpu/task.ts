@@ -140,7 +140,10 @@ function save(cpu: Vcpu, flags: u32, eip: u32): void {
 function load16(cpu: Vcpu, cause: u32): void {
   taskRip = word(0x0e);
   setRflags(cpu, word(0x10) | (cause === TASK_NEST ? NT : 0), FLAGS32);
-  for (let i: u32 = 0; i < 8; i++) cpu.setGpr(i, word(0x12 + i * 2));
+  // Upper halves stay, as after any 16-bit load.
+  for (let i: u32 = 0; i < 8; i++) {
+    cpu.setGpr(i, (cpu.gpr(i) & 0xffff0000) | word(0x12 + i * 2));
+  }
   for (let n: u32 = 0; n < 4; n++) cpu.segment(n).selector = <u16>word(0x22 + n * 2);
   cpu.segment(4).selector = 0;
   cpu.segment(5).selector = 0;
