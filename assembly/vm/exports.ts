@@ -167,7 +167,7 @@ export function setKnob(knob: u32, value: u32): u32 {
 
 function offerFeature(feature: u32, on: bool): void {
   const word = feature >> 5;
-  const bit = <u32>1 << (feature & 31);
+  const bit = (<u32>1) << (feature & 31);
   setFeatureWord(word, on ? featureWord(word) | bit : featureWord(word) & ~bit);
 }
 

@@ -33,6 +33,7 @@ describe("Vcpu after power-up", () => {
   it("has the manual's registers", () => {
     expect([cpu.rip, cpu.rflags, cpu.control.cr0, cpu.cpl]).toEqual([0xfff0n, 2n, 0x60000010n, 0]);
     expect([cpu.debug.dr6, cpu.debug.dr7]).toEqual([0xffff0ff0n, 0x400n]);
+    expect(cpu.fpu.mxcsr).toBe(0x1f80);
   });
 });
 
