@@ -10,7 +10,9 @@ org 0x7c00
 bits 16
 
 COM1            equ 0x3f8
+COM1_LCR        equ COM1 + 3                    ; line control
 COM1_LSR        equ COM1 + 5                    ; line status
+LCR_8N1         equ 3                           ; eight bits, no parity; the speed is left as firmware set it
 LSR_THR_EMPTY   equ 1 << 5                      ; ready for the next character
 DEBUG_EXIT_PORT equ 0xf4
 SHUTDOWN_PORT   equ 0x8900                      ; Bochs: the letters "Shutdown" end the emulation
@@ -24,6 +26,10 @@ start:
     mov ds, ax
     mov ss, ax
     mov sp, start
+
+    mov dx, COM1_LCR
+    mov al, LCR_8N1
+    out dx, al
 
     mov si, message
 .next:
