@@ -45,9 +45,7 @@ async function runGuest(
 }
 
 const runs = readManifest().guests.flatMap((guest) =>
-  guest.runs
-    .filter(({ policy }) => policy === "kvm")
-    .map((run) => ({ guest, run, title: `${guest.name}, run ${run.name}` })),
+  guest.runs.map((run) => ({ guest, run, title: `${guest.name}, run ${run.name}` })),
 );
 
 const defaults = runs.filter(({ run }) => run.name === "default");

@@ -72,6 +72,7 @@ export function machineRun(guest: Guest, run: GuestRun) {
   const options: MachineOptions = {
     apicIds: run.apicIds.map(Number),
     memoryBytes: run.memoryMiB * 2 ** 20,
+    policy: run.policy,
   };
   const hotplug = (run.hotplug ?? []).map(({ apicId, atNs, force = false }) => ({
     atNs,
