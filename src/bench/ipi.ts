@@ -5,7 +5,6 @@
  * and the repetitions of a case on x2vm and on a peer take turns.
  */
 import { readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import { runHere } from "./here.js";
 import { countOf, type IpiRow } from "./ipi-rows.js";
 import { runOnQemu } from "./qemu.js";
@@ -46,13 +45,14 @@ export interface IpiResult extends IpiCase {
 }
 
 export interface IpiOptions {
+  /** File of the guest: ipi-bench.bin. */
+  readonly imagePath: string;
   readonly repetitions: number;
   readonly policy: string;
   /** Version of QEMU to compare with; undefined: no peer. */
   readonly qemu: string | undefined;
 }
 
-const IMAGE = new URL("../../../guests/ipi-bench.bin", import.meta.url);
 /** Most CPUs that xAPIC mode can address one by one: IDs 0 to 254. */
 const XAPIC_CPUS = 255;
 /** More than a few CPUs to each of the host's take QEMU seconds for one turn. */
@@ -72,7 +72,7 @@ export function obstacle({ row, cpus, mode }: IpiCase): string | undefined {
 
 /** Measures one case. @throws Error when a guest fails */
 export async function measureIpi(each: IpiCase, options: IpiOptions): Promise<IpiResult> {
-  const image = readFileSync(IMAGE);
+  const image = readFileSync(options.imagePath);
   const here = (words: string) =>
     runHere(image, words, { cpus: each.cpus, policy: options.policy });
   const words = commandLine(each, countOf(each.row, each.cpus));
@@ -91,7 +91,7 @@ export async function measureIpi(each: IpiCase, options: IpiOptions): Promise<Ip
     instructionsEach = (end.instructions - start.instructions) / count;
     if (options.qemu === undefined || reason !== undefined) continue;
     try {
-      nsThere.push(await nsOnQemu(each));
+      nsThere.push(await nsOnQemu(each, options.imagePath));
     } catch {
       reason = `QEMU gave no answer in ${PEER_TIMEOUT_MS / 1000} s`;
     }
@@ -113,10 +113,10 @@ export async function measureIpi(each: IpiCase, options: IpiOptions): Promise<Ip
   };
 }
 
-async function nsOnQemu(each: IpiCase): Promise<number> {
+async function nsOnQemu(each: IpiCase, imagePath: string): Promise<number> {
   const words = `${commandLine(each, countOf(each.row, each.cpus, PEER_PART))} wall`;
   const options = { cpus: each.cpus, timeoutMs: PEER_TIMEOUT_MS };
-  const { start, end, count } = section(await runOnQemu(fileURLToPath(IMAGE), words, options));
+  const { start, end, count } = section(await runOnQemu(imagePath, words, options));
   return ((end.atMs - start.atMs) * 1e6) / count;
 }
 

@@ -1,63 +1,22 @@
-/** `x2vm bench`: what things cost, by the wall clock and in virtual time. */
+/** `x2vm bench ipi`: chooses the cases, measures them in turn, shows them. */
 import { stderr, stdout } from "node:process";
-import type { Command } from "commander";
+import { fileURLToPath } from "node:url";
 import { ipiCsv, ipiRecords, ipiTable } from "../bench/ipi-report.js";
 import { IPI_ROWS, type IpiRow } from "../bench/ipi-rows.js";
 import { measureIpi, obstacle, type ApicMode, type IpiResult } from "../bench/ipi.js";
 import { qemuVersion } from "../bench/qemu.js";
 import { X2vmError } from "../errors.js";
-import { DEFAULT_POLICY, parsePolicy } from "../policies.js";
+import { parsePolicy } from "../policies.js";
 import { parseNumber } from "./args.js";
+import type { IpiFlags } from "./bench-options.js";
 
+/** From dist/src/cli, where this runs. */
+const IMAGE = fileURLToPath(new URL("../../../guests/ipi-bench.bin", import.meta.url));
 /** The guest has records for so many. */
 const MAX_CPUS = 4096;
 
-interface IpiFlags {
-  readonly cpus: string;
-  readonly apic: string;
-  readonly repetitions: number;
-  readonly policy: string;
-  readonly peers: string;
-  readonly json?: boolean;
-  readonly csv?: boolean;
-}
-
-const EXAMPLES = `
-Patterns: ${IPI_ROWS.map(({ name }) => name).join(", ")}
-
-Instructions and latencies are those of the guest, in virtual nanoseconds, and the same in every run. What goes by the
-wall clock is the median of the repetitions, with the range of all of them.
-
-Examples:
-  x2vm bench ipi                                  every pattern, 2, 16 and 255 CPUs, both APIC modes
-  x2vm bench ipi pingpong-halt --cpus 2,4096      one pattern, idle CPUs beside it
-  x2vm bench ipi --apic x2apic --csv > ipi.csv    for a spreadsheet`;
-
-/** Adds `bench ipi [PATTERN ...]`. */
-export function addBenchCommand(program: Command): void {
-  program
-    .command("bench")
-    .description("measure what things cost")
-    .command("ipi")
-    .description("interrupts between CPUs, in guest code, by pattern")
-    .argument("[pattern...]", "some patterns; all without")
-    .option("--cpus <list>", "numbers of CPUs", "2,16,255")
-    .option("--apic <modes>", "xapic, x2apic or both with a comma", "x2apic,xapic")
-    .option(
-      "--repetitions <n>",
-      "runs of each case",
-      (text) => parseNumber(text, "--repetitions"),
-      3,
-    )
-    .option("--policy <policy>", "destination policy of the machine", DEFAULT_POLICY)
-    .option("--peers <auto|none>", "QEMU beside it, where it is installed", "auto")
-    .option("--json", "as JSON")
-    .option("--csv", "as CSV")
-    .addHelpText("after", EXAMPLES)
-    .action(benchIpi);
-}
-
-async function benchIpi(patterns: readonly string[], flags: IpiFlags): Promise<void> {
+/** @throws X2vmError USAGE */
+export async function benchIpi(patterns: readonly string[], flags: IpiFlags): Promise<void> {
   const rows = chooseRows(patterns);
   const modes = chooseModes(flags.apic);
   const cpuCounts = flags.cpus.split(",").map(parseCpus);
@@ -74,7 +33,7 @@ async function benchIpi(patterns: readonly string[], flags: IpiFlags): Promise<v
   for (const [i, each] of cases.entries()) {
     if (obstacle(each) !== undefined) continue;
     progress(`${i + 1} of ${cases.length}: ${each.row.title}, ${each.cpus} CPUs, ${each.mode}`);
-    results.push(await measureIpi(each, { ...flags, qemu }));
+    results.push(await measureIpi(each, { ...flags, qemu, imagePath: IMAGE }));
   }
   progress("");
   const skipped = cases.filter((each) => obstacle(each) !== undefined);

@@ -2,7 +2,7 @@
 /** The command line: what there is to say, and what each mistake leads to. */
 import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { X2vmError } from "../index.js";
-import { addBenchCommand } from "./bench.js";
+import { addBenchCommand } from "./bench-options.js";
 import { addConformCommand } from "./conform.js";
 import { addExperimentCommand } from "./experiment.js";
 import { addRunCommand } from "./run-options.js";
