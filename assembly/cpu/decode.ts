@@ -123,7 +123,7 @@ export function decode(start: usize, bytesEnd: usize, mode: u32, blockOffset: u3
     attributes = unchecked(TWO_BYTE[opcode & 0xff]); /* masked: 0..255 */
     if (opcode === 0x138) {
       opcode = 0x200 | byte();
-      attributes = A.M;
+      attributes = opcode === 0x2f0 ? A.M | A.E : A.M; // CRC32 of a byte
     } else if (opcode === 0x13a) {
       opcode = 0x300 | byte();
       attributes = A.M | A.IU;

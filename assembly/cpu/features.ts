@@ -44,6 +44,8 @@ function implemented(word: u32): u32 {
         bit(cpuid.FEATURE_SSSE3) |
         bit(cpuid.FEATURE_CX16) |
         bit(cpuid.FEATURE_PCID) |
+        bit(cpuid.FEATURE_SSE41) |
+        bit(cpuid.FEATURE_SSE42) |
         bit(cpuid.FEATURE_X2APIC) |
         bit(cpuid.FEATURE_MOVBE) |
         bit(cpuid.FEATURE_POPCNT) |

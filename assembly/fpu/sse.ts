@@ -15,6 +15,8 @@ import {
   FEATURE_SSE,
   FEATURE_SSE2,
   FEATURE_SSE3,
+  FEATURE_SSE41,
+  FEATURE_SSE42,
   FEATURE_SSSE3,
 } from "../x86/cpuid";
 import { UD } from "../x86/exception";
@@ -50,6 +52,8 @@ import {
 } from "./sse-arith";
 import { align, packed, packed38, shift, shiftBytes, unknown } from "./sse-integer";
 import * as move from "./sse-move";
+import * as sse4 from "./sse4";
+import { compareGreater64, compareStrings } from "./sse42";
 import { fpuOf } from "./state";
 
 function prefixOf(op: Op): u32 {
@@ -410,22 +414,19 @@ function executeMain(cpu: Vcpu, op: Op, byte: u32, prefix: u32): void {
   }
 }
 
-/** 0F 38: SSSE3. */
+/** 0F 38: SSSE3 in both forms, SSE4 with 66. */
 function execute38(cpu: Vcpu, op: Op, byte: u32, prefix: u32): void {
-  if (
-    prefix > PREFIX_66 ||
-    !offers(FEATURE_SSSE3) ||
-    !(byte <= 0x0b || (byte >= 0x1c && byte <= 0x1e))
-  ) {
-    raise(cpu, UD);
+  if (prefix === PREFIX_66) {
+    if (byte === 0x37) {
+      if (!refused(cpu, FEATURE_SSE42)) compareGreater64(cpu, op);
+    } else if (sse4.knows38(byte)) {
+      if (!refused(cpu, FEATURE_SSE41)) sse4.execute38(cpu, op, byte);
+    } else if (!isShuffle38(byte)) raise(cpu, UD);
+    else if (!refused(cpu, FEATURE_SSSE3)) shuffle38(cpu, op, byte);
     return;
   }
-  if (prefix === PREFIX_66) {
-    if (sseUnavailable(cpu)) return;
-    const b = source16(cpu, op, true);
-    if (cpu.fault !== 0) return;
-    const xmm = regXmm(cpu, op);
-    v128.store(xmm, packed38(byte, v128.load(xmm), b, true));
+  if (prefix !== PREFIX_NONE || !offers(FEATURE_SSSE3) || !isShuffle38(byte)) {
+    raise(cpu, UD);
     return;
   }
   if (mmxUnavailable(cpu)) return;
@@ -438,9 +439,32 @@ function execute38(cpu: Vcpu, op: Op, byte: u32, prefix: u32): void {
   setMm(mm, i64x2.extract_lane(r, 0));
 }
 
-/** 0F 3A 0F: PALIGNR. */
+/** Opcodes of `packed38`. */
+function isShuffle38(byte: u32): bool {
+  return byte <= 0x0b || (byte >= 0x1c && byte <= 0x1e);
+}
+
+function shuffle38(cpu: Vcpu, op: Op, byte: u32): void {
+  const b = source16(cpu, op, true);
+  if (cpu.fault !== 0) return;
+  const xmm = regXmm(cpu, op);
+  v128.store(xmm, packed38(byte, v128.load(xmm), b, true));
+}
+
+/** 0F 3A: PALIGNR in both forms, SSE4 with 66. */
 function execute3a(cpu: Vcpu, op: Op, byte: u32, prefix: u32): void {
-  if (byte !== 0x0f || prefix > PREFIX_66 || !offers(FEATURE_SSSE3)) {
+  if (byte === 0x0f && prefix <= PREFIX_66) {
+    alignRight(cpu, op, prefix);
+  } else if (prefix !== PREFIX_66) raise(cpu, UD);
+  else if (byte >= 0x60 && byte <= 0x63) {
+    if (!refused(cpu, FEATURE_SSE42)) compareStrings(cpu, op, byte);
+  } else if (!sse4.knows3a(byte)) raise(cpu, UD);
+  else if (!refused(cpu, FEATURE_SSE41)) sse4.execute3a(cpu, op, byte);
+}
+
+/** PALIGNR. */
+function alignRight(cpu: Vcpu, op: Op, prefix: u32): void {
+  if (!offers(FEATURE_SSSE3)) {
     raise(cpu, UD);
     return;
   }

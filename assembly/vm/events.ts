@@ -22,7 +22,7 @@ import { acknowledge, answersIntr, highestPending } from "../apic/priority";
 import { lapicInit } from "../apic/reset";
 import { signature } from "../cpu/cpuid";
 import { deliverInterrupt } from "../cpu/interrupt";
-import { wakesOnMasked } from "../cpu/monitor";
+import { disarmMonitor, wakesOnMasked } from "../cpu/monitor";
 import { acknowledgeExtInt } from "../host";
 import { NMI_BLOCKED, NMI_QUEUED_SHIFT, Vcpu } from "../vcpu";
 import { NMI_VECTOR } from "../x86/exception";
@@ -88,6 +88,7 @@ function wakeFromHalt(cpu: Vcpu): void {
     (cpu.request & REQ_INTERRUPT) !== 0 && wakesOnMasked(cpu) && highestPending(lapic) >= 0;
   if (lapic.kicked === 0 && !hasNmi(cpu) && !hasInterrupt(cpu) && !masked) return;
   lapic.kicked = 0;
+  disarmMonitor(cpu);
   cpu.runState = RUNNABLE;
 }
 

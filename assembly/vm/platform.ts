@@ -3,15 +3,18 @@
  *
  * Every write to the LAPIC may change what the CPU has to do on its next instruction boundary, so it ends the block.
  */
+import { HALTED, RUNNABLE } from "../abi";
 import { Lapic } from "../apic/lapic";
 import { readMmio, writeMmio } from "../apic/mmio";
 import { MSR_APIC_BASE, MSR_KVM_PV_EOI, msrValue, readApicMsr, writeApicMsr } from "../apic/msr";
 import { readCr8, writeCr8 } from "../apic/priority";
 import { setWake as setLapicWake } from "../apic/requests";
 import { leaveBlock } from "../cpu/control";
+import { noteDataAccess } from "../cpu/dr";
 import { offers } from "../cpu/features";
+import { lineWritten } from "../cpu/monitor";
 import { setMsrValue, setPlatform, setWake as setMonitorWake } from "../cpu/platform";
-import { setApicPage } from "../mem/hooks";
+import { setApicPage, setDataAccess, setLineWritten } from "../mem/hooks";
 import { flushTlb } from "../mem/tlb";
 import { Vcpu } from "../vcpu";
 import { FEATURE_KVM_PV_EOI } from "../x86/cpuid";
@@ -66,7 +69,9 @@ function now(cpu: Vcpu): u64 {
   return preciseNs();
 }
 
-function wakeVcpu(cpu: Vcpu): void {
+/** The line that MWAIT waits for was stored to. */
+function wakeMonitor(cpu: Vcpu): void {
+  if (cpu.runState === HALTED) cpu.runState = RUNNABLE;
   wake(cpu.index);
 }
 
@@ -75,5 +80,7 @@ export function connect(): void {
   setApicPage(pageRead, pageWrite);
   setPlatform(msrRead, msrWrite, cr8Read, cr8Write, now, hypercall);
   setLapicWake(wake);
-  setMonitorWake(wakeVcpu);
+  setMonitorWake(wakeMonitor);
+  setLineWritten(lineWritten);
+  setDataAccess(noteDataAccess);
 }
