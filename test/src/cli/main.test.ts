@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { CLI, HLT, SPIN, bootSector, exit, say } from "../guest-code.js";
 
-const MAIN = new URL("../../../dist/src/cli/main.js", import.meta.url).pathname;
+const MAIN = new URL("../../../bin/x2vm.js", import.meta.url).pathname;
 const FOLDER = mkdtempSync(join(tmpdir(), "x2vm-"));
 
 function x2vm(...args: string[]) {
