@@ -15,5 +15,8 @@ export declare function mmioWrite(gpaLow: u32, gpaHigh: u32, size: u32, value: u
 /** One trace event, while a trace mask asks for it. @param record - an event record, valid during the call (vm/trace.ts) */
 export declare function traceEvent(kind: u32, record: usize): void;
 
+/** The end of a level-triggered interrupt, for the I/O APICs. @param vector - 16..255 */
+export declare function eoiBroadcast(vector: u32): void;
+
 /** Interrupt acknowledge cycle of the PIC pair, when a vCPU takes REQ_EXTINT. @returns the vector to deliver, 0..255 */
 export declare function acknowledgeExtInt(): u32;

@@ -6,6 +6,7 @@
  */
 import type { ApicExports } from "./apic-exports.js";
 import { X2vmError } from "./errors.js";
+import type { FaultArguments } from "./faults.js";
 
 /** What the core asks of the host while it runs (assembly/host.ts). */
 export interface CoreImports {
@@ -17,6 +18,8 @@ export interface CoreImports {
   traceEvent(kind: number, record: number): void;
   /** @returns vector 0..255 */
   acknowledgeExtInt(): number;
+  /** A level-triggered vector came to its end; absent where there is no I/O APIC. */
+  eoiBroadcast?(vector: number): void;
 }
 
 /** The functions that the core exports (assembly/index.ts). */
@@ -46,6 +49,10 @@ interface CoreExports extends ApicExports {
   setTraceMask(mask: number): void;
   setKnob(knob: number, value: number): number;
   offerKvm(features: number): void;
+  /** Arguments: `faultArguments` of faults.ts. @returns number of the rule, or -1 */
+  apicInject(...rule: FaultArguments): number;
+  apicInjectSeed(low: number, high: number): void;
+  apicClearRules(): void;
   stateHash(): void;
   setExtInt(vcpuIndex: number, level: number): void;
   raiseMsi(addressLow: number, addressHigh: number, data: number): number;
@@ -151,6 +158,7 @@ function hostImports(host: () => CoreImports): WebAssembly.ModuleImports {
       host().mmioWrite(low >>> 0, high >>> 0, size, value >>> 0),
     traceEvent: (kind: number, record: number) => host().traceEvent(kind >>> 0, record >>> 0),
     acknowledgeExtInt: () => host().acknowledgeExtInt(),
+    eoiBroadcast: (vector: number) => host().eoiBroadcast?.(vector),
   };
 }
 

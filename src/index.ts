@@ -35,6 +35,10 @@ export {
 export type { ApicEvent, ApicMessageEvent, ApicTargetEvent } from "./trace/apic.js";
 export { describeApicEvent, describeOutcome, describeReason } from "./trace/apic-text.js";
 export { DEFAULT_POLICY, PRESETS, type Preset } from "./policies.js";
+export { KNOBS, type Knob } from "./knobs.js";
+export { KVM_CAP, KVM_X2APIC_API } from "./capabilities.js";
+export type { Interrupts } from "./interrupts.js";
+export { parseFault, type DeliveryModeName, type Fault } from "./faults.js";
 export type { ExtendedValue, Fpu } from "./fpu.js";
 export type { CpuSlot } from "./devices/cpu-hotplug.js";
 export type { AccessSize, Device, DeviceState, InterruptLine } from "./devices/device.js";

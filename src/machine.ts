@@ -19,7 +19,7 @@ import { checkHotplug, type HotplugRequest } from "./hotplug.js";
 import { Listeners } from "./listeners.js";
 import type { LoadOptions, LoadPlan } from "./loaders/image.js";
 import { planLoad } from "./loaders/load.js";
-import { applyPolicy, longIdObstacle } from "./policies.js";
+import { Interrupts } from "./interrupts.js";
 import { resolveOptions, type MachineOptions, type ResolvedOptions } from "./options.js";
 import type { RunOptions, RunResult, StepResult } from "./run-result.js";
 import { Schedule } from "./schedule.js";
@@ -46,6 +46,8 @@ type Stop = Pick<RunResult, "reason" | "exitCode" | "vcpuIndex">;
 export class Machine {
   /** Every CPU that was ever there, by vcpuIndex; a removed one has the run state "absent". */
   readonly vcpus: Vcpu[] = [];
+  /** Policy of the messages between APICs, KVM's capabilities, faults. */
+  readonly interrupts: Interrupts;
   readonly #core: Core;
   readonly #board: Board;
   readonly #options: ResolvedOptions;
@@ -76,7 +78,13 @@ export class Machine {
         `${wish} do not fit into the 4 GiB of a WebAssembly memory.`,
       );
     }
-    applyPolicy(options.policy, (knob, value) => core.exports.setKnob(knob, value));
+    this.interrupts = new Interrupts(core, {
+      policy: options.policy,
+      vcpuCapacity: options.vcpuCapacity,
+      seed: options.seed,
+      vcpuIndexOf: (apicId) => this.#vcpuOf(apicId).vcpuIndex,
+      assertUsable: () => this.#assertUsable(),
+    });
     if (options.kvmFeatures !== undefined) core.exports.offerKvm(options.kvmFeatures);
     options.apicIds.forEach((apicId, i) => {
       this.#addVcpu(apicId, i === 0 ? abi.ADD_BSP : 0);
@@ -228,15 +236,21 @@ export class Machine {
         this.#options.possibleApicIds === undefined
           ? undefined
           : block.slots.map((slot) => slot.apicId),
-      longIdObstacle: longIdObstacle(this.#options.policy),
+      longIdObstacle: this.interrupts.longIdObstacle,
     });
-    const { knobs } = this.#options.policy;
+    const { knobs } = this.interrupts.policy;
     const vcpu = this.#addVcpu(
       request.apicId,
       knobs.get("hotplugX2apic") === 1 ? abi.ADD_X2APIC : 0,
     );
     const known = block.slotOf(request.apicId);
     block.insert(known >= 0 ? known : block.addSlot(request.apicId, false));
+    return vcpu;
+  }
+
+  #vcpuOf(apicId: number): Vcpu {
+    const vcpu = this.vcpus.find((each) => each.apicId === apicId && each.runState !== "absent");
+    if (vcpu === undefined) throw new X2vmError("NO_VCPU", `No CPU has APIC ID ${hex(apicId)}.`);
     return vcpu;
   }
 

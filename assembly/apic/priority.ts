@@ -7,10 +7,11 @@
  * REQ_INTERRUPT in the request word is the INTR line: raised when a vector comes above PPR, dropped when none is left.
  */
 import { DIRECTED_EOI_WORKS, REQ_INTERRUPT } from "../abi";
+import { eoiBroadcast } from "../host";
 import { SVR_SUPPRESS_EOI_BROADCAST } from "../x86/apicdef";
 import { Lapic } from "./lapic";
 import { policy } from "./policy";
-import { broadcastEoi, request } from "./requests";
+import { request } from "./requests";
 import { clearVector, highestVector, setVector, testVector } from "./vectors";
 
 /** Bits 7:4 of a vector or priority: its class. */
@@ -90,7 +91,7 @@ export function eoi(lapic: Lapic): i32 {
   if (lapic.tmrUsed !== 0 && testVector(lapic.tmr, vector)) {
     const suppressed =
       policy.directedEoi === DIRECTED_EOI_WORKS && (lapic.svr & SVR_SUPPRESS_EOI_BROADCAST) !== 0;
-    if (!suppressed) broadcastEoi(vector);
+    if (!suppressed) eoiBroadcast(vector);
   }
   return vector;
 }

@@ -88,6 +88,8 @@ export class Apics {
   readonly x: MoreExports;
   /** Events since `clear`, while a trace mask asks for them. */
   readonly events: ApicEvent[] = [];
+  /** Vectors whose end was announced to the I/O APICs since `clear`. */
+  readonly eois: number[] = [];
   /** Virtual time of every access, ns. */
   now = 0n;
   readonly #core: Core;
@@ -106,6 +108,7 @@ export class Apics {
       mmioRead: unused,
       mmioWrite: unused,
       acknowledgeExtInt: unused,
+      eoiBroadcast: (vector) => apics.eois.push(vector),
       traceEvent: (kind, record) => {
         if (isApicEvent(kind)) apics.events.push(decodeApicEvent(kind, core.view, record));
       },
@@ -125,6 +128,7 @@ export class Apics {
     });
     this.x.setTraceMask(0);
     this.events.length = 0;
+    this.eois.length = 0;
     this.now = 0n;
     return this;
   }

@@ -10,7 +10,7 @@ import {
   UNINITIALIZED,
   WAIT_FOR_SIPI,
 } from "../../../assembly/abi.js";
-import { Apics, INIT, KICK, NMI, SMI, STARTUP } from "../../support/apics.js";
+import { Apics, EXTINT, INIT, KICK, NMI, SMI, STARTUP } from "../../support/apics.js";
 
 const apics = await Apics.create();
 const VCPU_NMI = 196;
@@ -118,7 +118,7 @@ describe("other delivery modes", () => {
     expect(apics.x.apicHighestPending(target)).toBe(-1);
   });
 
-  it.each([SMI, 7])("refuse mode %i", (mode) => {
+  it.each([SMI, EXTINT])("refuse mode %i", (mode) => {
     const before = apics.request(target);
     expect(apics.send(0, TARGET, { mode })).toEqual([]);
     expect(apics.request(target)).toBe(before);

@@ -146,3 +146,20 @@ describe("TMR", () => {
     expect(apics.msr(cpu, 0x822)).toBe(0n);
   });
 });
+
+describe("EOI of a level-triggered vector", () => {
+  it.each([
+    ["kvm", 0x1ff, 1, [0x41]],
+    ["kvm", 0x1ff, 0, []],
+    ["kvm,directedEoi=advertised", 0x11ff, 1, [0x41]],
+    ["kvm,directedEoi=works", 0x11ff, 1, []],
+    ["kvm,directedEoi=works", 0x1ff, 1, [0x41]],
+  ])("under %s with SVR %i and trigger %i is announced: %j", (policy, svr, trigger, eois) => {
+    cpu = apics.clear(policy).add(5, { svr });
+    apics.send(cpu, 5, { vector: 0x41, trigger });
+    apics.x.apicAcknowledge(cpu);
+    expect(apics.eois).toEqual([]);
+    apics.setMsr(cpu, 0x80b, 0n);
+    expect(apics.eois).toEqual(eois);
+  });
+});

@@ -1,0 +1,100 @@
+/** KVM_CHECK_EXTENSION and KVM_ENABLE_CAP, and the userspace that asks before it hot-adds a CPU above 255. */
+import { describe, expect, it } from "vitest";
+import { KVM_CAP, KVM_X2APIC_API, Machine, X2vmError } from "../../src/index.js";
+
+const {
+  USE_32BIT_IDS,
+  DISABLE_BROADCAST_QUIRK,
+  ENABLE_SUPPRESS_EOI_BROADCAST,
+  DISABLE_SUPPRESS_EOI_BROADCAST,
+} = KVM_X2APIC_API;
+const machine = (policy: string): Promise<Machine> =>
+  Machine.create({ apicIds: [0, 0x23], policy, vcpuCapacity: 8, memoryBytes: 1 << 20 });
+
+describe("checkExtension", () => {
+  it.each([
+    ["kvm", KVM_CAP.X2APIC_API, 0xf],
+    ["kvm,quirk=on", KVM_CAP.X2APIC_API, 0xf],
+    ["kvm-legacy", KVM_CAP.X2APIC_API, 3],
+    ["knl", KVM_CAP.X2APIC_API, 0],
+    ["strict8", KVM_CAP.X2APIC_API, 0],
+    ["kvm", KVM_CAP.MAX_VCPUS, 8],
+    ["kvm", KVM_CAP.MAX_VCPU_ID, 0xffffffff],
+    ["kvm", KVM_CAP.SPLIT_IRQCHIP, 1],
+    ["kvm", 9999, 0],
+  ])("under %s answers %i with %i", async (policy, capability, answer) => {
+    expect((await machine(policy)).interrupts.checkExtension(capability)).toBe(answer);
+  });
+});
+
+describe("enableCap", () => {
+  it.each([
+    ["an unknown flag", "kvm", KVM_CAP.X2APIC_API, 0x10, /0x10 is unknown/],
+    ["a known and an unknown one", "kvm", KVM_CAP.X2APIC_API, 0x80000001, /0x80000000 is unknown/],
+    [
+      "a flag younger than 4.9",
+      "kvm-legacy",
+      KVM_CAP.X2APIC_API,
+      ENABLE_SUPPRESS_EOI_BROADCAST,
+      /0x4 is unknown/,
+    ],
+    [
+      "both EOI flags",
+      "kvm",
+      KVM_CAP.X2APIC_API,
+      ENABLE_SUPPRESS_EOI_BROADCAST | DISABLE_SUPPRESS_EOI_BROADCAST,
+      /both on and off/,
+    ],
+    ["another capability", "kvm", KVM_CAP.MAX_VCPUS, 1, /66 cannot be enabled/],
+    ["anything on a real part", "knl", KVM_CAP.X2APIC_API, 1, /129 cannot be enabled/],
+    ["no number", "kvm", KVM_CAP.X2APIC_API, NaN, /unknown/],
+  ])("refuses %s", async (_name, policy, capability, flags, sentence) => {
+    const target = await machine(policy);
+    expect(() => target.interrupts.enableCap(capability, flags)).toThrow(X2vmError);
+    expect(() => target.interrupts.enableCap(capability, flags)).toThrow(sentence);
+  });
+
+  it("turns flags on and never off", async () => {
+    const target = await machine("kvm-f0");
+    const hotplug = (): unknown => target.hotplug({ apicId: 0x123 });
+    expect(hotplug).toThrow(/USE_32BIT_IDS/);
+    target.interrupts.enableCap(KVM_CAP.X2APIC_API, DISABLE_BROADCAST_QUIRK);
+    expect(hotplug).toThrow(/USE_32BIT_IDS/);
+    target.interrupts.enableCap(KVM_CAP.X2APIC_API, USE_32BIT_IDS);
+    target.interrupts.enableCap(KVM_CAP.X2APIC_API, 0);
+    expect(hotplug).not.toThrow();
+  });
+
+  it("shows in the version register where EOI broadcasts can be suppressed", async () => {
+    const target = await machine("kvm");
+    const version = (): bigint => target.vcpus[0]!.readMsr(0x803)!;
+    target.vcpus[0]!.writeMsr(0x1b, 0xfee00d00n);
+    expect(version()).toBe(0x50014n);
+    target.interrupts.enableCap(KVM_CAP.X2APIC_API, ENABLE_SUPPRESS_EOI_BROADCAST);
+    expect(version()).toBe(0x1050014n);
+    target.interrupts.enableCap(KVM_CAP.X2APIC_API, DISABLE_SUPPRESS_EOI_BROADCAST);
+    expect(version()).toBe(0x50014n);
+  });
+});
+
+describe("a careful userspace", () => {
+  it.each([
+    ["kvm", true],
+    ["x2apic-reset", true],
+    ["kvm-f0", false],
+    ["kvm-legacy", false],
+    ["knl", false],
+    ["strict8", false],
+  ])("under %s hot-adds CPU 0x123: %s", async (policy, allowed) => {
+    const target = await machine(policy);
+    const add = (): unknown => target.hotplug({ apicId: 0x123 });
+    if (allowed) {
+      expect(add).not.toThrow();
+      return;
+    }
+    expect(add).toThrow(/CPU 0x123 could never be woken/);
+    expect(target.vcpus.length).toBe(2); // the guest saw nothing of it
+    expect(() => target.hotplug({ apicId: 0x45 })).not.toThrow();
+    expect(() => target.hotplug({ apicId: 0x123, force: true })).not.toThrow();
+  });
+});
