@@ -2,7 +2,7 @@
 import type { MachineOptions } from "../index.js";
 import { runHere } from "./here.js";
 import type { Kernel } from "./kernels.js";
-import { runOnQemu } from "./qemu.js";
+import { runOnQemu, ticksOf } from "./qemu.js";
 import type { TimedLine } from "./stopwatch.js";
 
 export interface Sample {
@@ -34,9 +34,14 @@ export async function computeHere(
   };
 }
 
-export async function computeOnQemu(imagePath: string, kernel: Kernel): Promise<Sample> {
+/** @param ticksPerNs - of its TSC */
+export async function computeOnQemu(
+  imagePath: string,
+  kernel: Kernel,
+  ticksPerNs: number,
+): Promise<Sample> {
   const { start, end } = section(await runOnQemu(imagePath, commandLine(kernel)));
-  return sample(start, end);
+  return { ...sample(start, end), ns: ticksOf(end.text)! / ticksPerNs };
 }
 
 function commandLine({ name, count }: Kernel): string {

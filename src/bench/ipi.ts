@@ -7,7 +7,7 @@
 import { readFileSync } from "node:fs";
 import { runHere } from "./here.js";
 import { countOf, type IpiRow } from "./ipi-rows.js";
-import { runOnQemu } from "./qemu.js";
+import { runOnQemu, ticksOf } from "./qemu.js";
 import { summarize, type Summary } from "./statistics.js";
 import type { TimedLine } from "./stopwatch.js";
 
@@ -49,8 +49,8 @@ export interface IpiOptions {
   readonly imagePath: string;
   readonly repetitions: number;
   readonly policy: string;
-  /** Version of QEMU to compare with; undefined: no peer. */
-  readonly qemu: string | undefined;
+  /** QEMU to compare with: its version, and the ticks of its TSC in a nanosecond. Undefined: no peer. */
+  readonly qemu: { readonly version: string; readonly ticksPerNs: number } | undefined;
 }
 
 /** Most CPUs that xAPIC mode can address one by one: IDs 0 to 254. */
@@ -80,7 +80,7 @@ export async function measureIpi(each: IpiCase, options: IpiOptions): Promise<Ip
   const nsHere: number[] = [];
   const cpuHere: number[] = [];
   const nsThere: number[] = [];
-  let reason = peerObstacle(each, options.qemu);
+  let reason = peerObstacle(each, options.qemu?.version);
   let interrupts = 0;
   let instructionsEach = 0;
   for (let i = 0; i < options.repetitions; i++) {
@@ -91,7 +91,7 @@ export async function measureIpi(each: IpiCase, options: IpiOptions): Promise<Ip
     instructionsEach = (end.instructions - start.instructions) / count;
     if (options.qemu === undefined || reason !== undefined) continue;
     try {
-      nsThere.push(await nsOnQemu(each, options.imagePath));
+      nsThere.push(await nsOnQemu(each, options.imagePath, options.qemu.ticksPerNs));
     } catch {
       reason = `QEMU gave no answer in ${PEER_TIMEOUT_MS / 1000} s`;
     }
@@ -113,11 +113,11 @@ export async function measureIpi(each: IpiCase, options: IpiOptions): Promise<Ip
   };
 }
 
-async function nsOnQemu(each: IpiCase, imagePath: string): Promise<number> {
+async function nsOnQemu(each: IpiCase, imagePath: string, ticksPerNs: number): Promise<number> {
   const words = `${commandLine(each, countOf(each.row, each.cpus, PEER_PART))} wall`;
-  const options = { cpus: each.cpus, timeoutMs: PEER_TIMEOUT_MS };
-  const { start, end, count } = section(await runOnQemu(imagePath, words, options));
-  return ((end.atMs - start.atMs) * 1e6) / count;
+  const limits = { cpus: each.cpus, timeoutMs: PEER_TIMEOUT_MS };
+  const { end, count } = section(await runOnQemu(imagePath, words, limits));
+  return ticksOf(end.text)! / ticksPerNs / count;
 }
 
 function peerObstacle({ cpus, mode }: IpiCase, qemu: string | undefined): string | undefined {

@@ -12,7 +12,7 @@ import { computeHere, computeOnQemu } from "./compute.js";
 import { computeTable, figure, type Row } from "./compute-table.js";
 import { KERNELS, type Kernel } from "./kernels.js";
 import { cliMs } from "./process-time.js";
-import { qemuVersion } from "./qemu.js";
+import { qemuTicksPerNs, qemuVersion } from "./qemu.js";
 import { summarize } from "./statistics.js";
 
 const GUESTS = new URL("../../../guests/", import.meta.url);
@@ -45,6 +45,7 @@ const kernels =
     ? KERNELS
     : KERNELS.filter(({ name }) => flags.only!.split(",").includes(name));
 const qemu = flags.peers === "none" ? undefined : qemuVersion();
+const ticksPerNs = qemu === undefined ? 0 : await qemuTicksPerNs(COMPUTE);
 const rows = kernels.map((kernel): Row => ({
   kernel,
   here: [],
@@ -94,7 +95,7 @@ async function measure(row: Row): Promise<void> {
   row.cpu.push(here.cpuNs);
   row.instructions = here.instructions;
   if (qemu === undefined) return;
-  const there = await computeOnQemu(COMPUTE, row.kernel);
+  const there = await computeOnQemu(COMPUTE, row.kernel, ticksPerNs);
   row.there.push(there.ns);
   if (there.result !== here.result) {
     throw new Error(`${row.kernel.name}: x2vm computed ${here.result}, QEMU ${there.result}`);

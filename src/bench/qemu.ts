@@ -9,6 +9,8 @@ const MACHINE = "-M q35 -accel tcg -cpu max -m 64 -display none -serial stdio -n
 );
 const DEBUG_EXIT = ["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"];
 const DEBUG_EXIT_SUCCESS = 1;
+/** Rounds of a tight loop that take about a second. */
+const CALIBRATION_COUNT = 100_000_000;
 
 /** Its version as in "7.2.22", or undefined: not installed. */
 export function qemuVersion(): string | undefined {
@@ -20,6 +22,27 @@ export interface QemuOptions {
   readonly cpus?: number;
   /** Wall time after which it is killed. Default: a minute. */
   readonly timeoutMs?: number;
+}
+
+/**
+ * Ticks of the guest's TSC in a nanosecond of wall time. Short runs are timed by the TSC, because lines that follow
+ * each other closely come through the pipe at once; TCG hands the host's TSC through, which ticks evenly.
+ *
+ * @param computePath - compute.bin
+ */
+export async function qemuTicksPerNs(computePath: string): Promise<number> {
+  const [start, end] = await runOnQemu(computePath, `alu count=${CALIBRATION_COUNT}`);
+  const ticks = ticksOf(end?.text ?? "");
+  if (start === undefined || end === undefined || ticks === undefined) {
+    throw new Error("QEMU printed no ticks to calibrate by");
+  }
+  return ticks / ((end.atMs - start.atMs) * 1e6);
+}
+
+/** The ticks that a guest printed at the end of a run, in a line such as "ticks 123, result 0x45". */
+export function ticksOf(line: string): number | undefined {
+  const match = /ticks (\d+)/.exec(line);
+  return match === null ? undefined : Number(match[1]);
 }
 
 /** @param imagePath - a multiboot image @throws Error when the guest does not print DONE in time */

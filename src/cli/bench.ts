@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { ipiCsv, ipiRecords, ipiTable } from "../bench/ipi-report.js";
 import { IPI_ROWS, type IpiRow } from "../bench/ipi-rows.js";
 import { measureIpi, obstacle, type ApicMode, type IpiResult } from "../bench/ipi.js";
-import { qemuVersion } from "../bench/qemu.js";
+import { qemuTicksPerNs, qemuVersion } from "../bench/qemu.js";
 import { X2vmError } from "../errors.js";
 import { parsePolicy } from "../policies.js";
 import { parseNumber } from "./args.js";
@@ -12,6 +12,7 @@ import type { IpiFlags } from "./bench-options.js";
 
 /** From dist/src/cli, where this runs. */
 const IMAGE = fileURLToPath(new URL("../../../guests/ipi-bench.bin", import.meta.url));
+const COMPUTE = fileURLToPath(new URL("../../../guests/compute.bin", import.meta.url));
 /** The guest has records for so many. */
 const MAX_CPUS = 4096;
 
@@ -25,7 +26,9 @@ export async function benchIpi(patterns: readonly string[], flags: IpiFlags): Pr
     throw new X2vmError("USAGE", `--peers: "${flags.peers}" is neither auto nor none.`);
   }
   parsePolicy(flags.policy);
-  const qemu = flags.peers === "none" ? undefined : qemuVersion();
+  const version = flags.peers === "none" ? undefined : qemuVersion();
+  const qemu =
+    version === undefined ? undefined : { version, ticksPerNs: await qemuTicksPerNs(COMPUTE) };
   const cases = modes.flatMap((mode) =>
     cpuCounts.flatMap((cpus) => rows.map((row) => ({ row, cpus, mode }))),
   );
@@ -42,7 +45,7 @@ export async function benchIpi(patterns: readonly string[], flags: IpiFlags): Pr
   }
   if (flags.json) stdout.write(`${JSON.stringify(ipiRecords(results), undefined, 2)}\n`);
   else if (flags.csv) stdout.write(ipiCsv(results));
-  else stdout.write(`${ipiTable(results)}\n${legend(flags, qemu)}\n`);
+  else stdout.write(`${ipiTable(results)}\n${legend(flags, version)}\n`);
 }
 
 function legend({ repetitions, policy, peers }: IpiFlags, qemu: string | undefined): string {
