@@ -155,7 +155,7 @@ export const KNOBS: readonly Knob[] = [
     "maxPhyAddr",
     abi.KNOB_MAXPHYADDR,
     [32, 52],
-    "Physical address bits, for reserved bits of APIC_BASE.",
+    "Physical address bits for the reserved bits of APIC_BASE; CPUID and paging have 40.",
   ),
   flag(
     "lint0Reenabled",

@@ -5,6 +5,7 @@
  * both flags of KVM_CAP_X2APIC_API.
  */
 import * as abi from "../abi";
+import { MAXPHYADDR } from "../x86/cr";
 
 @unmanaged
 export class Policy {
@@ -46,7 +47,7 @@ const values: usize = memory.data<u32>([
   0, 1, 0, abi.LOWEST_VECTOR_HASH, abi.RESERVED_KVM,     // truncatedBroadcast xidWritable hotplugX2apic lowest reservedBits
   0, 0, 0, 0, 0,                                         // errors spurious unpluggedIgnores firstSipi timerModeDisarms
   200000, abi.DIRECTED_EOI_ABSENT, 0, 1, 1,              // periodMin directedEoi lvtCmci tscDeadline x2apic
-  46, 1, 1, 0,                                           // maxPhyAddr lint0Reenabled mmioHole msiExtDest
+  MAXPHYADDR, 1, 1, 0,                                   // maxPhyAddr lint0Reenabled mmioHole msiExtDest
 ], 8);
 
 export const policy: Policy = changetype<Policy>(values);

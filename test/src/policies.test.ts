@@ -4,6 +4,7 @@ import { createApicCore } from "../../src/apic-machine.js";
 import { X2vmError } from "../../src/errors.js";
 import { KNOBS, knobByName, knobText } from "../../src/knobs.js";
 import { longIdObstacle, parsePolicy, PRESETS } from "../../src/policies.js";
+import { exit, machineWith } from "./guest-code.js";
 
 const valueOf = (policy: string, knob: string): string =>
   knobText(knobByName(knob), parsePolicy(policy).knobs.get(knob)!);
@@ -30,6 +31,16 @@ describe("knobs", () => {
       if (largest < 0xffffffff) expect(core.exports.apicSetKnob(id, largest + 1)).toBe(0);
       if (least > 0) expect(core.exports.apicSetKnob(id, least - 1)).toBe(0);
     }
+  });
+});
+
+describe("the knob maxPhyAddr", () => {
+  it.each(PRESETS.map(({ name }) => name))("is under %s what CPUID reports", async (policy) => {
+    // mov eax, 80000008H; cpuid; mov [2000H], eax
+    const code = [0x66, 0xb8, 0x08, 0x00, 0x00, 0x80, 0x0f, 0xa2, 0x66, 0xa3, 0x00, 0x20];
+    const machine = await machineWith([...code, ...exit(0)], { policy });
+    machine.run({ maxInstructions: 100 });
+    expect(machine.readMemory(0x2000, 1)[0]).toBe(parsePolicy(policy).knobs.get("maxPhyAddr"));
   });
 });
 
