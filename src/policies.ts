@@ -4,7 +4,7 @@
  * A policy is written as a preset's name, or as a name with knobs changed: `kvm,ids32=off,quirk=on`.
  */
 import { X2vmError } from "./errors.js";
-import { KNOBS, knobByName, knobValue } from "./knobs.js";
+import { KNOBS, knobByName, knobValue, type Knob } from "./knobs.js";
 
 export interface Preset {
   readonly name: string;
@@ -49,7 +49,7 @@ const KVM: Readonly<Record<string, string>> = {
   lvtCmci: "off",
   tscDeadline: "on",
   x2apic: "on",
-  maxPhyAddr: "46",
+  maxPhyAddr: "40",
   lint0Reenabled: "on",
   mmioHole: "on",
   msiExtDest: "off",
@@ -182,4 +182,13 @@ export function longIdObstacle(policy: Policy): string | undefined {
     return "a CPU in xAPIC mode compares the low byte only, so that its message wakes or resets others, too";
   }
   return undefined;
+}
+
+/** Presets whose value of a knob is not that of the default policy. */
+export function presetsThatDiffer(knob: Knob): readonly { name: string; value: string }[] {
+  const usual = KVM[knob.name]!;
+  return PRESETS.flatMap(({ name, changes }) => {
+    const value = changes[knob.name] ?? usual;
+    return value === usual ? [] : [{ name, value }];
+  });
 }

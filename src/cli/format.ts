@@ -17,3 +17,15 @@ export function formatCount(count: number): string {
 export function formatApicId(apicId: number): string {
   return `0x${apicId.toString(16).padStart(2, "0")}`;
 }
+
+/** Breaks a text at spaces. @param width - characters in a line at most; a longer word stays whole */
+export function wrap(text: string, width: number): string[] {
+  const lines = [""];
+  for (const word of text.split(" ")) {
+    const last = lines.at(-1)!;
+    if (last === "") lines[lines.length - 1] = word;
+    else if (last.length + 1 + word.length <= width) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
+}

@@ -5,6 +5,7 @@ import { X2vmError } from "../index.js";
 import { addBenchCommand } from "./bench-options.js";
 import { addConformCommand } from "./conform.js";
 import { addExperimentCommand } from "./experiment.js";
+import { addPoliciesCommand } from "./policies-command.js";
 import { addRunCommand } from "./run-options.js";
 import { addStartCommand } from "./start-options.js";
 import { EXIT_FAILED_RUN, EXIT_USAGE } from "./summary.js";
@@ -22,6 +23,7 @@ const program = new Command("x2vm")
 addStartCommand(program);
 addRunCommand(program);
 addExperimentCommand(program);
+addPoliciesCommand(program);
 addConformCommand(program);
 addBenchCommand(program);
 
@@ -34,6 +36,7 @@ Examples:
   x2vm run guests/smp.bin --cpus 4            four CPUs
   x2vm run --help                             all that a run can be told
   x2vm experiment 2 --policy all              wake 0x123 under every policy
+  x2vm policies                               what a policy is made of
   x2vm conform apic recorded.jsonl            the APICs against recorded answers of KVM
 
 A run is deterministic: the same command gives the same run, instruction by instruction.

@@ -10,7 +10,7 @@ import {
   type ApicTargetEvent,
 } from "../index.js";
 import { difference } from "./compare.js";
-import { formatApicId, formatCount, formatNs } from "./format.js";
+import { formatApicId, formatCount, formatNs, wrap } from "./format.js";
 import {
   BOOT_IDS,
   HOTPLUG_NS,
@@ -89,16 +89,4 @@ function verdict(cpu: ApicTargetEvent): [string, string] {
 
 function title(text: string): void {
   stdout.write(`\n${colors.bold(text)}\n\n`);
-}
-
-/** Breaks at spaces. */
-function wrap(text: string, width: number): string[] {
-  const lines = [""];
-  for (const word of text.split(" ")) {
-    const last = lines.at(-1)!;
-    if (last === "") lines[lines.length - 1] = word;
-    else if (last.length + 1 + word.length <= width) lines[lines.length - 1] = `${last} ${word}`;
-    else lines.push(word);
-  }
-  return lines;
 }
