@@ -2,7 +2,8 @@
  * Fault injection: messages between APICs that are dropped, delayed, duplicated or misrouted on their way.
  *
  * A fault is written as an action, then what it applies to: `drop,mode=INIT,nth=2`, `delay=500us,dest=0x123`,
- * `duplicate,mode=NMI`, `misroute=0x23,every=10`, `drop,chance=0.1`.
+ * `duplicate,mode=NMI`, `misroute=0x23,every=10`, `drop,chance=0.1`. Shorter for the usual ones: `drop:3` is
+ * `drop,nth=3`, and `delay:INIT@10us` is `delay=10us,mode=INIT`.
  */
 import * as abi from "../assembly/abi.js";
 import { X2vmError } from "./errors.js";
@@ -67,6 +68,10 @@ export type FaultArguments = [
 ];
 
 const NO_SENDER = -1;
+const MAX_COPIES = 1000;
+const MAX_32 = 0xffffffff;
+/** 0xffffffff addresses all CPUs. */
+const MAX_APIC_ID = 0xfffffffe;
 const CHANCE_ONE = 2 ** 32;
 
 /**
@@ -75,7 +80,9 @@ const CHANCE_ONE = 2 ** 32;
  * @throws X2vmError BAD_OPTION naming the part that cannot be understood
  */
 export function parseFault(text: string): Fault {
-  const [head = "", ...filters] = text.split(",").map((part) => part.trim());
+  const [head = "", ...filters] = inFull(text)
+    .split(",")
+    .map((part) => part.trim());
   const [action = "", argument] = pair(head);
   const fault: { -readonly [K in keyof Fault]: Fault[K] } = { action: actionOf(action) };
   readArgument(fault, argument);
@@ -87,10 +94,19 @@ export function parseFault(text: string): Fault {
   return fault;
 }
 
+/** `action:which@argument` written out; anything else as it is. */
+function inFull(text: string): string {
+  const match = /^\s*(\w+):([^@,=]+)(?:@([^,]+))?(,.*)?$/.exec(text);
+  if (match === null) return text;
+  const [, action, which, argument, rest = ""] = match;
+  const filter = /^\d+$/.test(which!) ? `nth=${which}` : `mode=${which}`;
+  return `${action}${argument === undefined ? "" : `=${argument}`},${filter}${rest}`;
+}
+
 type Draft = { -readonly [K in keyof Fault]: Fault[K] };
 
 function actionOf(text: string): Fault["action"] {
-  if (text in ACTIONS) return text as Fault["action"];
+  if (Object.hasOwn(ACTIONS, text)) return text as Fault["action"];
   throw bad(`there is no action "${text}"; the actions are ${Object.keys(ACTIONS).join(", ")}`);
 }
 
@@ -103,17 +119,17 @@ function readArgument(fault: Draft, text: string | undefined): void {
       fault.delayNs = duration(text);
       break;
     case "duplicate":
-      fault.copies = text === undefined ? 1 : integer("duplicate", text, 1, 1000);
+      fault.copies = text === undefined ? 1 : integer("duplicate", text, 1, MAX_COPIES);
       break;
     case "misroute":
-      fault.to = integer("misroute", text ?? "", 0, 0xffffffff);
+      fault.to = integer("misroute", text ?? "", 0, MAX_32);
   }
 }
 
 function readFilter(fault: Draft, name: string, text: string): void {
   switch (name) {
     case "sender":
-      fault.sender = text === "device" ? "device" : integer(name, text, 0, 0xfffffffe);
+      fault.sender = text === "device" ? "device" : integer(name, text, 0, MAX_APIC_ID);
       break;
     case "mode":
       fault.modes = text.split("+").map(modeOf);
@@ -122,13 +138,13 @@ function readFilter(fault: Draft, name: string, text: string): void {
       fault.vector = integer(name, text, 0, 0xff);
       break;
     case "dest":
-      fault.dest = integer(name, text, 0, 0xffffffff);
+      fault.dest = integer(name, text, 0, MAX_32);
       break;
     case "nth":
-      fault.nth = integer(name, text, 1, 0xffffffff);
+      fault.nth = integer(name, text, 1, MAX_32);
       break;
     case "every":
-      fault.every = integer(name, text, 1, 0xffffffff);
+      fault.every = integer(name, text, 1, MAX_32);
       break;
     case "chance":
       fault.chance = chanceOf(text);
@@ -175,11 +191,37 @@ function bad(problem: string): X2vmError {
   return new X2vmError("BAD_OPTION", `Fault: ${problem}.`);
 }
 
-/** The fault as the core wants it. @param vcpuIndexOf - of an APIC ID; throws for one that no CPU has */
+/** What `parseFault` refuses, for faults that a program puts together. @throws X2vmError BAD_OPTION */
+function check(fault: Fault): void {
+  const { action, sender, modes, vector, dest, nth, every, chance } = fault;
+  actionOf(String(action));
+  if (action === "delay") within("delayNs", fault.delayNs ?? NaN, 0, Number.MAX_SAFE_INTEGER);
+  if (action === "duplicate") within("copies", fault.copies ?? 1, 1, MAX_COPIES);
+  if (action === "misroute") within("to", fault.to ?? NaN, 0, MAX_32);
+  if (sender !== undefined && sender !== "device") within("sender", sender, 0, MAX_APIC_ID);
+  for (const mode of modes ?? []) modeOf(String(mode));
+  within("vector", vector ?? 0, 0, 0xff);
+  within("dest", dest ?? 0, 0, MAX_32);
+  within("nth", nth ?? 1, 1, MAX_32);
+  within("every", every ?? 1, 1, MAX_32);
+  if (chance !== undefined) chanceOf(String(chance));
+}
+
+function within(name: string, value: number, least: number, largest: number): number {
+  if (Number.isInteger(value) && value >= least && value <= largest) return value;
+  throw bad(`${name} is a whole number from ${least} to ${largest}, not ${String(value)}`);
+}
+
+/**
+ * The fault as the core wants it.
+ *
+ * @param vcpuIndexOf - of an APIC ID; throws for one that no CPU has @throws X2vmError BAD_OPTION
+ */
 export function faultArguments(
   fault: Fault,
   vcpuIndexOf: (apicId: number) => number,
 ): FaultArguments {
+  check(fault);
   const { sender, modes, vector, dest, nth, every, chance } = fault;
   let filters = 0;
   if (sender !== undefined) filters |= abi.FILTER_SENDER;

@@ -1,6 +1,6 @@
 /** Faults as people write them, and what they do to a running machine. */
 import { describe, expect, it } from "vitest";
-import { parseFault, X2vmError, type Machine } from "../../src/index.js";
+import { parseFault, X2vmError, type Fault, type Machine } from "../../src/index.js";
 import { faultArguments } from "../../src/faults.js";
 import { CODE, enterLongMode, longMode, setGate64, hex } from "../support/machine.js";
 
@@ -17,6 +17,14 @@ describe("a fault", () => {
       { action: "misroute", to: 0x23, sender: 0x123, every: 10 },
     ],
     ["drop,sender=device,chance=0.25", { action: "drop", sender: "device", chance: 0.25 }],
+    ["drop:3", { action: "drop", nth: 3 }],
+    ["delay:INIT@10us", { action: "delay", delayNs: 10_000, modes: ["INIT"] }],
+    ["duplicate:nmi", { action: "duplicate", copies: 1, modes: ["NMI"] }],
+    ["duplicate:2@3", { action: "duplicate", copies: 3, nth: 2 }],
+    [
+      "misroute:init+SIPI@0x23,nth=4",
+      { action: "misroute", to: 0x23, modes: ["INIT", "SIPI"], nth: 4 },
+    ],
   ])("written %j is read", (text, fault) => {
     expect(parseFault(text)).toEqual(fault);
   });
@@ -40,6 +48,14 @@ describe("a fault", () => {
     ["drop,chance=0", /between 0 and 1/],
     ["drop,chance=1", /between 0 and 1/],
     ["drop,chance=", /between 0 and 1/],
+    ["toString", /no action "toString"/],
+    ["drop:", /no action "drop:"/],
+    ["drop:0", /nth is a whole number from 1/],
+    ["drop:3@2", /drop takes no value/],
+    ["drop:SIP", /no delivery mode "SIP"/],
+    ["delay:INIT", /500us/],
+    ["delay:INIT@soon", /not "soon"/],
+    ["misroute:INIT", /not ""/],
   ])("written %j is refused", (text, sentence) => {
     expect(() => parseFault(text)).toThrow(X2vmError);
     expect(() => parseFault(text)).toThrow(sentence);
@@ -57,6 +73,29 @@ describe("a fault", () => {
     ["drop,sender=device", [1, 1, -1, 0, 0, 0, 0, 0, 0, 0, 0]],
   ])("written %j goes to the core as %j", (text, numbers) => {
     expect(faultArguments(parseFault(text), () => 7)).toEqual(numbers);
+  });
+});
+
+describe("a fault of a program", () => {
+  it.each<[unknown, RegExp]>([
+    [{ action: "lose" }, /no action "lose"/],
+    [{}, /no action "undefined"/],
+    [{ action: "delay" }, /delayNs is a whole number from 0 .*, not NaN/],
+    [{ action: "delay", delayNs: 0.5 }, /delayNs .* not 0.5/],
+    [{ action: "duplicate", copies: 0 }, /copies .* not 0/],
+    [{ action: "misroute" }, /to is a whole number/],
+    [{ action: "misroute", to: 2 ** 32 }, /to .* not 4294967296/],
+    [{ action: "drop", sender: 0xffffffff }, /sender .* not 4294967295/],
+    [{ action: "drop", modes: ["INITIAL"] }, /no delivery mode "INITIAL"/],
+    [{ action: "drop", vector: 256 }, /vector .* not 256/],
+    [{ action: "drop", dest: -1 }, /dest .* not -1/],
+    [{ action: "drop", nth: 0 }, /nth .* not 0/],
+    [{ action: "drop", every: 1.5 }, /every .* not 1.5/],
+    [{ action: "drop", chance: 1 }, /between 0 and 1, not 1/],
+  ])("made as %j is refused", (fault, sentence) => {
+    const make = () => faultArguments(fault as Fault, () => 7);
+    expect(make).toThrow(expect.objectContaining({ code: "BAD_OPTION" }));
+    expect(make).toThrow(sentence);
   });
 });
 
