@@ -1,6 +1,12 @@
 /** One run of a guest from the command line: machine, console, trace file, limits. */
 import { basename } from "node:path";
-import { Machine, type LoadOptions, type MachineOptions, type RunResult } from "../index.js";
+import {
+  Machine,
+  type Fault,
+  type LoadOptions,
+  type MachineOptions,
+  type RunResult,
+} from "../index.js";
 import type { PlannedHotplug } from "./args.js";
 import type { RunReport } from "./summary.js";
 import type { Terminal } from "./terminal.js";
@@ -13,6 +19,7 @@ export interface SessionPlan {
   readonly load: LoadOptions;
   readonly hotplugs: readonly PlannedHotplug[];
   readonly forceHotplug: boolean;
+  readonly faults: readonly Fault[];
   /** For the guest's serial port, there from the start. */
   readonly input: Uint8Array | undefined;
   readonly maxInstructions: number;
@@ -22,15 +29,41 @@ export interface SessionPlan {
 /** Instructions between two looks at the terminal: about a hundredth of a second. */
 const SLICE_INSTRUCTIONS = 4e6;
 
-/** Makes and loads the machine of a plan. @throws X2vmError */
-export async function prepare(plan: SessionPlan): Promise<Machine> {
+/** Adds a CPU to the running machine of a plan. */
+export type AddCpu = (machine: Machine, apicId: number) => void;
+
+/**
+ * Makes and loads the machine of a plan.
+ *
+ * @param addCpu - does a planned hotplug; as `forceHotplug` says when it is not given
+ * @throws X2vmError
+ */
+export async function prepare(plan: SessionPlan, addCpu?: AddCpu): Promise<Machine> {
+  const force = plan.forceHotplug;
+  const add = addCpu ?? ((machine, apicId) => machine.hotplug({ apicId, force }));
   const machine = await Machine.create(plan.machine);
   machine.load(plan.image, { name: basename(plan.imagePath), ...plan.load });
   for (const { apicId, ns } of plan.hotplugs) {
-    machine.at(ns, () => machine.hotplug({ apicId, force: plan.forceHotplug }));
+    machine.at(ns, () => {
+      add(machine, apicId);
+      injectFaults(
+        machine,
+        plan.faults.filter(({ sender }) => sender === apicId),
+      );
+    });
   }
+  const later = new Set<unknown>(plan.hotplugs.map(({ apicId }) => apicId));
+  injectFaults(
+    machine,
+    plan.faults.filter(({ sender }) => !later.has(sender)),
+  );
   if (plan.input !== undefined) machine.sendSerial(plan.input);
   return machine;
+}
+
+/** A sender has to be there: faults of a CPU that is added later begin then. */
+function injectFaults(machine: Machine, faults: readonly Fault[]): void {
+  for (const fault of faults) machine.interrupts.injectFault(fault);
 }
 
 /** Runs to the end, or until the user has enough. @param terminal - open */

@@ -109,6 +109,19 @@ describe("x2vm run", () => {
     expect(events.map(({ kind }) => kind)).toContain("other");
   });
 
+  it("tampers with messages as it is told, and shows it in the trace", () => {
+    const trace = join(FOLDER, "faults.jsonl");
+    const guest = new URL("../../../guests/hotplug.bin", import.meta.url).pathname;
+    const hotplug = ["--apic-ids", "0,0x23", "--hotplug", "0x123@2ms"];
+    const faults = ["--fault", "drop:INIT,dest=0x123", "--fault", "delay:NMI@10us,sender=0x123"];
+    const { stdout } = x2vm("run", guest, ...hotplug, ...faults, "--trace", trace);
+    expect(stdout).toContain("FAIL woke");
+    const texts = readFileSync(trace, "utf8").match(/"text":"[^"]*"/g)!;
+    expect(texts.filter((text) => text.includes("by rule"))).toEqual([
+      expect.stringContaining("0x0: INIT to physical 0x123, dropped by rule 0"),
+    ]);
+  });
+
   it("feeds a file to the serial port", () => {
     const echo = [
       0xba, 0xfd, 0x03, 0xec, 0xa8, 0x01, 0x74, 0xfb, 0xba, 0xf8, 0x03, 0xec, 0xee, 0xeb, 0xf1,
@@ -156,6 +169,8 @@ describe("a mistake", () => {
       ["run", SPINNING, "--hotplug", "0x123@1us", "--policy", "kvm-legacy", "--max-time", "1ms"],
       "CPU 0x123 could never be woken",
     ],
+    [["run", HELLO, "--fault", "lose:3"], 'no action "lose"'],
+    [["run", HELLO, "--fault", "drop,sender=0x99"], "No CPU has APIC ID 0x99"],
     [["run", HELLO, "--max-instructions", "x"], '--max-instructions: "x" is not a count'],
     [["run", HELLO, "--seed", "-1"], '--seed: "-1" is not a whole number'],
     [["run", HELLO, "--trace", join(FOLDER, "no", "such", "folder")], "there is no such file"],
@@ -171,6 +186,7 @@ describe("help", () => {
   it.each([
     [["--help"], "x2vm start"],
     [["run", "--help"], "--hotplug 0x123@2ms"],
+    [["run", "--help"], "delay:INIT@10us"],
     [["start", "--help"], "hot-add"],
     [["help", "run"], "Multiboot"],
     [["--version"], "0.1.0"],

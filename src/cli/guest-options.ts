@@ -1,0 +1,127 @@
+/** The options that decide a run of a guest, for every command that runs one, and the plan that they make. */
+import type { Command } from "commander";
+import {
+  X2vmError,
+  parseFault,
+  type Fault,
+  type ImageFormat,
+  type LoadOptions,
+  type MachineOptions,
+} from "../index.js";
+import {
+  parseApicIds,
+  parseCount,
+  parseHotplug,
+  parseNumber,
+  parseSize,
+  parseTime,
+  type PlannedHotplug,
+} from "./args.js";
+import { readModules, readUserFile } from "./files.js";
+import type { SessionPlan } from "./session.js";
+
+/** As commander gives them. */
+export interface GuestFlags {
+  readonly cpus?: number;
+  readonly apicIds?: number[];
+  readonly memory?: number;
+  readonly append?: string;
+  readonly initrd?: string;
+  readonly loadAddress?: number;
+  readonly format?: string;
+  readonly hotplug: PlannedHotplug[];
+  readonly fault: Fault[];
+  readonly input?: string;
+  readonly maxInstructions?: number;
+  readonly maxTime?: number;
+  readonly seed?: number;
+  readonly debugCore?: boolean;
+}
+
+/** How faults are written, for the end of a help text. */
+export const FAULT_HELP = `
+A fault (--fault, can be repeated, at most 16) tampers with messages between the APICs; the trace shows it:
+  drop:3                        the third message is lost
+  drop:INIT,dest=0x123          every INIT to 0x123 is lost
+  delay:INIT@10us               every INIT comes 10 us of virtual time later
+  duplicate:NMI@2               every NMI comes twice more
+  misroute:SIPI@0x23,nth=2      the second STARTUP goes to 0x23
+Written out: drop, delay=10us, duplicate=2 or misroute=0x23, then what it applies to: mode=INIT+SIPI, vector=0x40,
+dest=0x123, sender=0x23 (or device), nth=3, every=10, chance=0.1 (by --seed). The first fault that applies counts.`;
+
+/** Adds them, with the argument that names the image. */
+export function addGuestOptions(command: Command): Command {
+  return command
+    .argument("<image>", "Multiboot kernel, boot sector, or flat binary")
+    .option("--cpus <n>", "CPUs, with APIC IDs from 0 (default 1)", (text) =>
+      parseNumber(text, "--cpus"),
+    )
+    .option(
+      "--apic-ids <list>",
+      "CPUs by their 32-bit APIC IDs, the first boots: 0,0x23,0x123",
+      (text) => parseApicIds(text, "--apic-ids"),
+    )
+    .option("--memory <size>", "guest memory, at most 2G (default 64M)", (text) =>
+      parseSize(text, "--memory"),
+    )
+    .option("--append <text>", "command line of a Multiboot kernel")
+    .option("--initrd <files>", "Multiboot modules: FILE [ARGUMENTS],FILE ...")
+    .option("--load-address <address>", "load the image as a flat binary at this address", (text) =>
+      parseNumber(text, "--load-address"),
+    )
+    .option("--format <name>", "boot-sector, multiboot or flat, instead of what the content says")
+    .option(
+      "--hotplug <id@time>",
+      "add a CPU at a virtual time: 0x123@2ms; can be repeated",
+      (text, all: PlannedHotplug[]) => [...all, parseHotplug(text, "--hotplug")],
+      [] as PlannedHotplug[],
+    )
+    .option(
+      "--fault <fault>",
+      "tamper with messages between the APICs: drop:3, delay:INIT@10us; see below",
+      (text, all: Fault[]) => [...all, parseFault(text)],
+      [] as Fault[],
+    )
+    .option("--input <file>", "input of the serial port from the start; - for standard input")
+    .option("--max-instructions <n>", "stop after so many: 5000000, 200M", (text) =>
+      parseCount(text, "--max-instructions"),
+    )
+    .option("--max-time <time>", "stop at this virtual time: 500us, 2ms, 1.5s", (text) =>
+      parseTime(text, "--max-time"),
+    )
+    .option("--seed <n>", "seed of what may vary between runs (default 0)", (text) =>
+      parseNumber(text, "--seed"),
+    )
+    .option("--debug-core", "use the core with its assertions on");
+}
+
+/** The plan of a run under the default policy. @throws X2vmError USAGE, FILE */
+export function planOf(imagePath: string, flags: GuestFlags): SessionPlan {
+  if (flags.cpus !== undefined && flags.apicIds !== undefined) {
+    throw new X2vmError("USAGE", "Give either --cpus or --apic-ids, not both.");
+  }
+  const machine: MachineOptions = {
+    ...(flags.apicIds === undefined ? { cpus: flags.cpus ?? 1 } : { apicIds: flags.apicIds }),
+    ...(flags.memory === undefined ? {} : { memoryBytes: flags.memory }),
+    seed: flags.seed ?? 0,
+    build: flags.debugCore === true ? "debug" : "release",
+  };
+  const load: LoadOptions = {
+    ...(flags.format === undefined ? {} : { format: flags.format as ImageFormat }),
+    ...(flags.loadAddress === undefined ? {} : { address: flags.loadAddress }),
+    ...(flags.append === undefined ? {} : { commandLine: flags.append }),
+    ...(flags.initrd === undefined ? {} : { modules: readModules(flags.initrd) }),
+  };
+  return {
+    imagePath,
+    image: readUserFile(imagePath),
+    machine,
+    load,
+    hotplugs: flags.hotplug,
+    forceHotplug: false,
+    faults: flags.fault,
+    input: flags.input === undefined ? undefined : readUserFile(flags.input),
+    maxInstructions: flags.maxInstructions ?? Infinity,
+    untilNs: flags.maxTime ?? Infinity,
+  };
+}
