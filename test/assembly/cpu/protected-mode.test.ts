@@ -14,6 +14,7 @@ const FOLDER = new URL("protected-mode/", import.meta.url);
 const fileOf = (name: string) => readFileSync(new URL(name, FOLDER));
 const LOAD_ADDRESS = 0x10000;
 const MAX_INSTRUCTIONS = 5e7;
+const NASM = "nasm";
 
 /** Cases in which Bochs does not do what the manual says. */
 const NOT_AS_BOCHS: Record<string, string> = {
@@ -65,12 +66,12 @@ describe("the protected-mode guest", () => {
     expect(Object.fromEntries(found)).toEqual(Object.fromEntries(expected));
   });
 
-  const hasNasm = spawnSync("nasm", ["-v"]).error === undefined;
+  const hasNasm = spawnSync(NASM, ["-v"]).error === undefined;
   it.skipIf(!hasNasm)("is what guest.asm assembles to (skipped without nasm)", () => {
     const folder = mkdtempSync(join(tmpdir(), "x2vm-"));
     const output = join(folder, "guest.bin");
     const source = fileURLToPath(new URL("guest.asm", FOLDER));
-    expect(spawnSync("nasm", ["-f", "bin", "-o", output, source]).status).toBe(0);
+    expect(spawnSync(NASM, ["-f", "bin", "-o", output, source]).status).toBe(0);
     expect(readFileSync(output).equals(fileOf("guest.bin"))).toBe(true);
     rmSync(folder, { recursive: true });
   });
