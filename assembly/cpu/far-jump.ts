@@ -18,7 +18,7 @@ import {
   TSS16_AVAILABLE,
   TSS32_AVAILABLE,
 } from "../x86/descriptor";
-import { GP, NP, SS_FAULT, UD } from "../x86/exception";
+import { GP, NP, UD } from "../x86/exception";
 import { addressOf } from "./address";
 import { callThroughGate, jumpThroughGate } from "./call-gate";
 import { jumpTo } from "./control";
@@ -166,7 +166,7 @@ export function retFar(cpu: Vcpu, op: Op): void {
   if (cpu.fault !== 0) return;
   const taken = size * 2 + released;
   if (isProtected(cpu)) {
-    if (!returnFar(cpu, size, taken, released, rip, code, false, SS_FAULT)) return;
+    if (!returnFar(cpu, size, taken, released, rip, code, false)) return;
   } else {
     if (rip > cpu.segment(CS).limit) {
       raiseWithError(cpu, GP, 0);

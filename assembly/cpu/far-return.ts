@@ -62,7 +62,6 @@ export function checkTarget(cpu: Vcpu, raw: u64, rip: u64): bool {
  * @param released - parameter bytes that the outer stack is moved by as well (RETF imm16); part of `taken`
  * @param rip, selector - popped already
  * @param popsStack - SS:RSP is popped at the same level too: IRET in 64-bit mode
- * @param absent - vector for an SS that is not present: SS_FAULT in RETF, NP in IRET
  * @returns false with a fault raised and nothing changed
  */
 export function returnFar(
@@ -73,7 +72,6 @@ export function returnFar(
   rip: u64,
   selector: u32,
   popsStack: bool,
-  absent: u32,
 ): bool {
   const raw = returnCode(cpu, selector);
   if (cpu.fault !== 0) return false;
@@ -92,7 +90,7 @@ export function returnFar(
   if (cpu.fault !== 0) return false;
   const to64 = isCode64(cpu, descriptorAr(raw));
   let stackRaw: u64 = 0;
-  if (!isNull(stack)) stackRaw = checkStackSegment(cpu, stack, cpl, GP, absent);
+  if (!isNull(stack)) stackRaw = checkStackSegment(cpu, stack, cpl, GP);
   else if (!mayNullStack(to64, cpl, stack)) raiseWithError(cpu, GP, 0);
   if (cpu.fault !== 0 || !checkTarget(cpu, raw, rip)) return false;
   const accessed = markAccessed(cpu, selector, raw);

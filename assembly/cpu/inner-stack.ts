@@ -7,7 +7,7 @@ import { TR } from "../abi";
 import { readSystem } from "../mem/access";
 import { Vcpu } from "../vcpu";
 import { AR_TYPE, TSS16_BUSY } from "../x86/descriptor";
-import { SS_FAULT, TS } from "../x86/exception";
+import { TS } from "../x86/exception";
 import { isNull, markAccessed, raiseSelector, systemAddress } from "./descriptor-table";
 import { checkStackSegment } from "./segment";
 
@@ -38,7 +38,7 @@ export function readInnerStack(cpu: Vcpu, dpl: u32): bool {
   innerSelector = readSystem<u16>(cpu, systemAddress(cpu, gva + (is16 ? 2 : 4)));
   if (cpu.fault !== 0) return false;
   if (isNull(innerSelector)) raiseSelector(cpu, TS, innerSelector);
-  else innerRaw = checkStackSegment(cpu, innerSelector, dpl, TS, SS_FAULT);
+  else innerRaw = checkStackSegment(cpu, innerSelector, dpl, TS);
   return cpu.fault === 0;
 }
 

@@ -19,7 +19,7 @@ import {
   TF,
   VM,
 } from "../x86/eflags";
-import { GP, NP } from "../x86/exception";
+import { GP } from "../x86/exception";
 import { jumpTo } from "./control";
 import { peekSized, returnFar } from "./far-return";
 import { setRflags } from "./flags";
@@ -90,7 +90,7 @@ function iretProtected(cpu: Vcpu, op: Op): void {
   }
   // The rights to IF and IOPL are those of the level that IRET leaves.
   const mask = loadedFlags(cpu, size);
-  if (returnFar(cpu, size, size * 3, 0, rip, selector, is64(cpu), NP))
+  if (returnFar(cpu, size, size * 3, 0, rip, selector, is64(cpu)))
     finish(cpu, op, rip, flags, mask);
 }
 

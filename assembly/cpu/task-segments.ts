@@ -6,7 +6,7 @@
 import { CS, DS, ES, FS, GS, LDTR, SS } from "../abi";
 import { Vcpu } from "../vcpu";
 import { AR_CONFORMING, AR_P, AR_UNUSABLE, descriptorAr, LDT } from "../x86/descriptor";
-import { GP, NP, SS_FAULT, TS } from "../x86/exception";
+import { GP, NP, TS } from "../x86/exception";
 import { fetchDescriptor, isNull, raiseSelector, systemType } from "./descriptor-table";
 import { isV86, updateMode } from "./mode";
 import {
@@ -86,7 +86,7 @@ function loadStack(cpu: Vcpu, cpl: u32): void {
     raiseSelector(cpu, TS, selector);
     return;
   }
-  commitAccessed(cpu, SS, selector, checkStackSegment(cpu, selector, cpl, TS, SS_FAULT));
+  commitAccessed(cpu, SS, selector, checkStackSegment(cpu, selector, cpl, TS));
   if (cpu.fault === 0) cpu.cpl = cpl;
 }
 
