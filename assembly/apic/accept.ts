@@ -28,7 +28,7 @@ export function accept(lapic: Lapic, low: u32): u32 {
   switch ((low >> def.ICR_DELIVERY_MODE_SHIFT) & 7) {
     case def.LOWEST_PRIORITY:
       lapic.arbitration++;
-      return acceptFixed(lapic, low);
+    // falls through
     case def.FIXED:
       return acceptFixed(lapic, low);
     case def.REMOTE_READ:

@@ -1,13 +1,13 @@
 /**
- * Lowest priority: one LAPIC of several.
+ * One LAPIC of several: lowest priority, and the owner of an ID.
  *
  * Sources: KVM `kvm_vector_to_index`, `kvm_apic_compare_prio`, `kvm_irq_delivery_to_apic`; SDM 3A "Lowest Priority
  * Delivery Mode" (TPR of each processor, known to the chipset).
  * Not modelled: the arbitration priority register of the P6 family and focus processors.
  */
-import { LOWEST_TPR, LOWEST_VECTOR_HASH } from "../abi";
+import { LOW_ALL, LOW_LAST, LOWEST_TPR, LOWEST_VECTOR_HASH, SLOT_SCAN } from "../abi";
 import { vcpuCount } from "../layout";
-import { ICR_VECTOR } from "../x86/apicdef";
+import { ICR_LOGICAL, ICR_SHORTHAND_SHIFT, ICR_VECTOR } from "../x86/apicdef";
 import { Lapic } from "./lapic";
 import { logicalBits, logicalBitsInBound, slotMember } from "./lookup";
 import { isMatch, matchReason } from "./match";
@@ -69,4 +69,26 @@ function isLower(a: u32, b: u32): bool {
   const other = Lapic.at(b);
   if (policy.lowest === LOWEST_TPR) return one.tpr < other.tpr;
   return <i32>(one.arbitration - other.arbitration) < 0;
+}
+
+/** The knob `low` on a policy that only scans: a physical 8-bit ID has one owner. */
+export function isOwned(msg: Message): bool {
+  const fields = ICR_LOGICAL | (3 << ICR_SHORTHAND_SHIFT);
+  return (
+    policy.slot === SLOT_SCAN &&
+    policy.low !== LOW_ALL &&
+    (msg.low & fields) === 0 &&
+    msg.dest < 0xff
+  );
+}
+
+/** The owner among the LAPICs that a scan finds. @returns vcpuIndex, or -1 */
+export function scanOwner(msg: Message): i32 {
+  let owner = -1;
+  for (let i: u32 = 0; i < vcpuCount; i++) {
+    const lapic = Lapic.at(i);
+    if (!isMatch(matchReason(lapic, msg))) continue;
+    if (owner < 0 || policy.low === LOW_LAST || lapic.isX2apic) owner = <i32>i;
+  }
+  return owner;
 }

@@ -17,14 +17,15 @@ const TARGET_STRIDE: u32 = 7;
  * @param count - IPIs; @param vector - 16..255 @returns IPIs that were acknowledged
  */
 export function apicDriveUnicast(count: u32, vector: u32): u32 {
+  const cpus = vcpuCount;
   let done: u32 = 0;
   let sender: u32 = 0;
   let target: u32 = 0;
   for (let n: u32 = 0; n < count; n++) {
     // Strides that visit all pairs in the end, without a division in the loop.
     target += TARGET_STRIDE;
-    while (target >= vcpuCount) target -= vcpuCount;
-    if (++sender === vcpuCount) sender = 0;
+    while (target >= cpus) target -= cpus;
+    if (++sender === cpus) sender = 0;
     writeX2apicMsr(Lapic.at(sender), MSR_ICR, ((<u64>target) << 32) | 0x4000 | vector, 0);
     done += take(target, vector);
   }

@@ -8,8 +8,7 @@ import { vcpuCount } from "../layout";
 import { NMI_QUEUED_SHIFT, Vcpu } from "../vcpu";
 import * as def from "../x86/apicdef";
 import { isDeassert } from "./accept";
-import { scanWinner, slotWinner } from "./arbitration";
-import { isOwned, scanOwner } from "./fabric";
+import { isOwned, scanOwner, scanWinner, slotWinner } from "./arbitration";
 import { Lapic } from "./lapic";
 import { logicalMode } from "./logical-map";
 import { isLogical, logicalBits, picksOne, slotMember } from "./lookup";
@@ -20,18 +19,8 @@ import { policy } from "./policy";
 import { emitMessage, emitTarget, messageRecord, targetRecord, traceMask } from "./trace";
 import { testVector } from "./vectors";
 
-const MESSAGES: u32 =
-  (1 << abi.TRACE_APIC_MESSAGE) |
-  (1 << abi.TRACE_APIC_TARGET) |
-  (1 << abi.TRACE_APIC_OTHER) |
-  (1 << abi.TRACE_APIC_RESULT);
 const TARGETS: u32 = (1 << abi.TRACE_APIC_TARGET) | (1 << abi.TRACE_APIC_OTHER);
 const NOBODY: i32 = -1;
-
-/** True when someone wants to know of messages. */
-export function tracesMessages(): bool {
-  return (traceMask & MESSAGES) !== 0;
-}
 
 /** Tells what was sent, then of every vCPU that was asked for. */
 export function traceMessage(msg: Message, now: u64): void {

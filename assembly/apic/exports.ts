@@ -15,7 +15,7 @@ import { bindApicId, clearIds, findApicId } from "./ids";
 import { takeInitSipi, DO_INIT } from "./init-sipi";
 import { Lapic, SOFTWARE_ENABLED } from "./lapic";
 import { clearMap, rebuild } from "./map";
-import { message } from "./message";
+import { message, ORDINARY } from "./message";
 import { readMmio, writeMmio } from "./mmio";
 import { deviceMsi, signalMsi, signalRte } from "./msi";
 import { msrValue, readApicMsr, writeApicMsr } from "./msr";
@@ -109,7 +109,7 @@ export function apicSend(
   if (destMode !== 0) low |= def.ICR_LOGICAL;
   if (trigger !== 0) low |= def.ICR_LEVEL_TRIGGERED;
   if (level !== 0) low |= def.ICR_ASSERT;
-  return sendMessage(<i32>from, dest, low, false, 0);
+  return sendMessage(<i32>from, dest, low, ORDINARY, 0);
 }
 
 export function apicSignalMsi(addressLow: u32, addressHigh: u32, data: u32): i32 {

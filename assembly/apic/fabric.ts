@@ -6,11 +6,11 @@
  * Self shorthand goes straight to the sender, other shorthands and broadcasts to a scan, everything else through the map
  * where the policy has one.
  */
-import { LOW_ALL, LOW_LAST, MAP_KVM_4_9, PATH_MAP, PATH_SCAN, PATH_SELF, SLOT_SCAN } from "../abi";
+import { MAP_KVM_4_9, PATH_MAP, PATH_SCAN, PATH_SELF } from "../abi";
 import { vcpuCount } from "../layout";
 import * as def from "../x86/apicdef";
 import { accept } from "./accept";
-import { scanWinner, slotWinner } from "./arbitration";
+import { isOwned, scanOwner, scanWinner, slotWinner } from "./arbitration";
 import { Lapic } from "./lapic";
 import { logicalMode, LOGICAL_DISABLED } from "./logical-map";
 import { isLogical, logicalBits, picksOne, slotMember, usesMap } from "./lookup";
@@ -22,6 +22,7 @@ import { policy } from "./policy";
 /** What a scan returns when no LAPIC matched; KVM's KVM_SIGNAL_MSI then fails. */
 const NOBODY: i32 = -1;
 
+const NOT_UNICAST: u32 = def.ICR_LOGICAL | (3 << def.ICR_SHORTHAND_SHIFT);
 const DELIVERY_MODE: u32 = 7 << def.ICR_DELIVERY_MODE_SHIFT;
 
 /**
@@ -57,10 +58,25 @@ export function route(msg: Message): i32 {
       return lapic.isPresent ? <i32>deliver(lapic, msg) : 0;
     }
     case PATH_MAP:
-      return isLogical(msg) ? routeLogical(msg) : deliverTo(mapOwner(msg.dest), msg, nobodyInMap());
+      return isLogical(msg) ? routeLogical(msg) : routeUnicast(msg);
     default:
       return scan(msg);
   }
+}
+
+/** No shorthand, physical, and no destination that could be a broadcast. */
+export function isUnicast(msg: Message): bool {
+  const dest = msg.dest;
+  return (
+    (msg.low & NOT_UNICAST) === 0 && dest !== def.XAPIC_BROADCAST && dest !== def.X2APIC_BROADCAST
+  );
+}
+
+/** Delivers to the LAPIC that the map holds under the destination. */
+export function routeUnicast(msg: Message): i32 {
+  msg.path = PATH_MAP;
+  const owner = mapOwner(msg.dest);
+  return owner >= 0 ? <i32>deliver(Lapic.at(owner), msg) : nobodyInMap();
 }
 
 function deliver(lapic: Lapic, msg: Message): u32 {
@@ -113,26 +129,4 @@ function deliverToAll(msg: Message, except: i32): i32 {
     accepted = max(accepted, 0) + <i32>deliver(lapic, msg);
   }
   return accepted;
-}
-
-/** The knob `low` on a policy that only scans: a physical 8-bit ID has one owner. */
-export function isOwned(msg: Message): bool {
-  const fields = def.ICR_LOGICAL | (3 << def.ICR_SHORTHAND_SHIFT);
-  return (
-    policy.slot === SLOT_SCAN &&
-    policy.low !== LOW_ALL &&
-    (msg.low & fields) === 0 &&
-    msg.dest < 0xff
-  );
-}
-
-/** The owner among the LAPICs that a scan finds. @returns vcpuIndex, or -1 */
-export function scanOwner(msg: Message): i32 {
-  let owner = -1;
-  for (let i: u32 = 0; i < vcpuCount; i++) {
-    const lapic = Lapic.at(i);
-    if (!isMatch(matchReason(lapic, msg))) continue;
-    if (owner < 0 || policy.low === LOW_LAST || lapic.isX2apic) owner = <i32>i;
-  }
-  return owner;
 }

@@ -9,6 +9,7 @@ import * as def from "../x86/apicdef";
 import { raiseError } from "./accept";
 import { Lapic } from "./lapic";
 import { policy } from "./policy";
+import { ORDINARY } from "./message";
 import { sendMessage } from "./transit";
 
 /** Bits 31:20, 17:16 and 13 of ICR[31:0]: a fault in x2APIC mode. */
@@ -42,5 +43,5 @@ function sendIpi(lapic: Lapic, low: u32, dest: u32, now: u64): void {
     raiseError(lapic, def.ESR_SEND_ILLEGAL_VECTOR);
     return;
   }
-  sendMessage(<i32>lapic.cpu.index, dest, low, false, now);
+  sendMessage(<i32>lapic.cpu.index, dest, low, ORDINARY, now);
 }

@@ -16,6 +16,7 @@ import { LAPIC_BYTES, VCPU_LAPIC } from "../abi";
 import { vcpuAt } from "../layout";
 import { Vcpu } from "../vcpu";
 import { APIC_LVT_TIMER, LVT_TIMER_MODE } from "../x86/apicdef";
+import { highestVector } from "./vectors";
 
 /** IA32_APIC_BASE.EN, and the CPU is there. Clear: takes no message (KVM `kvm_apic_present`). */
 export const PRESENT: u32 = 1;
@@ -24,6 +25,9 @@ export const X2APIC_MODE: u32 = 2;
 export const SOFTWARE_ENABLED: u32 = 4;
 /** The CPU was removed and its LAPIC with it (knob UNPLUGGED_IGNORES). */
 export const REMOVED: u32 = 8;
+
+/** Bits 7:4 of a vector or priority: its class. */
+export const CLASS: u32 = 0xf0;
 
 /** `deadline` of a LAPIC whose timer is not armed. */
 export const NO_DEADLINE: u64 = 0xffffffffffffffff;
@@ -141,6 +145,15 @@ export class Lapic {
   @inline
   get isSoftwareEnabled(): bool {
     return (this.flags & SOFTWARE_ENABLED) !== 0;
+  }
+
+  /** The vector that may be delivered now, or -1 (priority.ts, `highestPending`). */
+  @inline
+  get deliverable(): i32 {
+    if (!this.isPresent) return -1;
+    const vector = highestVector(this.irr);
+    // -1 has every class bit set: sort it out before the comparison.
+    return vector >= 0 && (<u32>vector & CLASS) > (<u32>this.ppr & CLASS) ? vector : -1;
   }
 
   /** LVT_TIMER_* of x86/apicdef.ts; 3 << 17 is reserved and runs no timer. */

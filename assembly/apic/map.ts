@@ -268,11 +268,9 @@ export function isMapGivenUp(): bool {
 export function mapOwner(id: u32): i32 {
   let owner = findApicId(id);
   if (owner >= 0 && !isEnteredByX2id(owner, id)) owner = -1;
-  if (id > 0xff) return owner;
-  const bucket = Bucket.of(id);
-  if (bucket.count === 0) return owner;
-  if (state.low === LOW_LAST) return max(owner, <i32>memberOf(id));
-  return owner >= 0 ? owner : <i32>memberOf(id);
+  if (id > 0xff || (owner >= 0 && state.low !== LOW_LAST)) return owner;
+  // For the last created the order counts; otherwise nobody else has claimed the ID so far.
+  return Bucket.of(id).count === 0 ? owner : max(owner, <i32>memberOf(id));
 }
 
 function isEnteredByX2id(vcpuIndex: u32, id: u32): bool {

@@ -6,7 +6,7 @@
  * Not modelled: the remapped format. Whoever models an IOMMU resolves the handle and sends with a 32-bit destination.
  */
 import * as def from "../x86/apicdef";
-import { NO_SENDER } from "./message";
+import { NO_SENDER, ORDINARY, REDIRECTION_HINT } from "./message";
 import { policy } from "./policy";
 import { sendMessage } from "./transit";
 
@@ -36,7 +36,8 @@ export function signalMsi(addressLow: u32, addressHigh: u32, data: u32, now: u64
   }
   const logical = (addressLow & ADDRESS_LOGICAL) !== 0 ? def.ICR_LOGICAL : 0;
   const low = (data & DATA_FIELDS) | logical | def.ICR_ASSERT;
-  return sendMessage(NO_SENDER, dest, low, (addressLow & ADDRESS_HINT) !== 0, now);
+  const kind = (addressLow & ADDRESS_HINT) !== 0 ? REDIRECTION_HINT : ORDINARY;
+  return sendMessage(NO_SENDER, dest, low, kind, now);
 }
 
 /** A device writes `data` to a guest address FEEx_xxxxH; with the 15-bit extension the VMM moves the upper bits. */
@@ -50,5 +51,5 @@ export function deviceMsi(address: u32, data: u32, now: u64): i32 {
 export function signalRte(low: u32, high: u32, now: u64): i32 {
   const extended = policy.msiExtDest !== 0 && policy.ids32 !== 0;
   const dest = (high >> 24) | (extended ? ((high >> 17) & 0x7f) << 8 : 0);
-  return sendMessage(NO_SENDER, dest, (low & RTE_FIELDS) | def.ICR_ASSERT, false, now);
+  return sendMessage(NO_SENDER, dest, (low & RTE_FIELDS) | def.ICR_ASSERT, ORDINARY, now);
 }

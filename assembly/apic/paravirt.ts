@@ -5,8 +5,8 @@
  */
 import * as def from "../x86/apicdef";
 import { hasMap } from "./map";
-import { MAP_ONLY, message, NO_SENDER } from "./message";
-import { carry, sendMessage } from "./transit";
+import { MAP_ONLY, message, NO_SENDER, ORDINARY } from "./message";
+import { sendMessage } from "./transit";
 
 const KVM_EINVAL: i32 = -22;
 const EOPNOTSUPP: i32 = -95;
@@ -45,12 +45,18 @@ function sendWord(bitmap: u64, lowest: u32, low: u32, now: u64): i32 {
     const bit = <u32>ctz(rest);
     // IDs end at the map's bound; they do not wrap.
     if (bit > u32.MAX_VALUE - lowest) break;
-    accepted += max(carry(NO_SENDER, lowest + bit, low, MAP_ONLY, now), 0);
+    accepted += max(sendMessage(NO_SENDER, lowest + bit, low, MAP_ONLY, now), 0);
   }
   return accepted;
 }
 
 /** KICK_CPU: wakes a halted vCPU; no interrupt. An ordinary physical message without a sender, 32-bit destination. */
 export function pvKickCpu(apicId: u32, now: u64): i32 {
-  return sendMessage(NO_SENDER, apicId, def.REMOTE_READ << def.ICR_DELIVERY_MODE_SHIFT, false, now);
+  return sendMessage(
+    NO_SENDER,
+    apicId,
+    def.REMOTE_READ << def.ICR_DELIVERY_MODE_SHIFT,
+    ORDINARY,
+    now,
+  );
 }

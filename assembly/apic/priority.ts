@@ -9,13 +9,10 @@
 import { DIRECTED_EOI_WORKS, REQ_INTERRUPT } from "../abi";
 import { eoiBroadcast } from "../host";
 import { SVR_SUPPRESS_EOI_BROADCAST } from "../x86/apicdef";
-import { Lapic } from "./lapic";
+import { CLASS, Lapic } from "./lapic";
 import { policy } from "./policy";
 import { request } from "./requests";
 import { clearVector, highestVector, setVector, testVector } from "./vectors";
-
-/** Bits 7:4 of a vector or priority: its class. */
-const CLASS: u32 = 0xf0;
 
 /**
  * The vector that may be delivered now.
@@ -25,10 +22,7 @@ const CLASS: u32 = 0xf0;
  * @returns 0..255, or -1
  */
 export function highestPending(lapic: Lapic): i32 {
-  if (!lapic.isPresent) return -1;
-  const vector = highestVector(lapic.irr);
-  // -1 has every class bit set: sort it out before the comparison.
-  return vector >= 0 && (<u32>vector & CLASS) > (<u32>lapic.ppr & CLASS) ? vector : -1;
+  return lapic.deliverable;
 }
 
 /**
@@ -55,7 +49,7 @@ export function updatePpr(lapic: Lapic): void {
 
 /** Raises or drops INTR. A dropped one stays up under the knob `spurious`: the acknowledge then gives the SVR vector. */
 function updateIntr(lapic: Lapic): void {
-  if (highestPending(lapic) >= 0) request(lapic.cpu, REQ_INTERRUPT);
+  if (lapic.deliverable >= 0) request(lapic.cpu, REQ_INTERRUPT);
   else if (policy.spurious === 0) lapic.cpu.request &= ~REQ_INTERRUPT;
 }
 
@@ -66,7 +60,7 @@ function updateIntr(lapic: Lapic): void {
  * is down afterwards unless another vector can be delivered.
  */
 export function acknowledge(lapic: Lapic): i32 {
-  const vector = highestPending(lapic);
+  const vector = lapic.deliverable;
   lapic.cpu.request &= ~REQ_INTERRUPT;
   if (vector < 0) return policy.spurious !== 0 && lapic.isPresent ? <i32>(lapic.svr & 0xff) : -1;
   clearVector(lapic.irr, vector);
