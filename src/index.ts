@@ -32,8 +32,18 @@ export {
   type TableValue,
   type Vcpu,
 } from "./vcpu.js";
-export type { ApicEvent, ApicMessageEvent, ApicTargetEvent } from "./trace/apic.js";
-export { describeApicEvent, describeOutcome, describeReason } from "./trace/apic-text.js";
+export {
+  isRefusal,
+  type ApicEvent,
+  type ApicMessageEvent,
+  type ApicTargetEvent,
+} from "./trace/apic.js";
+export {
+  describeApicEvent,
+  describeMessage,
+  describeOutcome,
+  describeReason,
+} from "./trace/apic-text.js";
 export { DEFAULT_POLICY, PRESETS, type Preset } from "./policies.js";
 export { KNOBS, type Knob } from "./knobs.js";
 export { KVM_CAP, KVM_X2APIC_API } from "./capabilities.js";

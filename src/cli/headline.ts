@@ -3,14 +3,12 @@
  *
  * One run of it, with all that is needed to show it and to compare it with another.
  */
+import { describeReason, type ApicMessageEvent, type RunResult } from "../index.js";
+import { cpuOf, differenceSentence, firstDifferenceOfAll, linesMissingIn } from "./compare.js";
 import { readUserFile } from "./files.js";
-import {
-  Machine,
-  X2vmError,
-  type ApicMessageEvent,
-  type ApicTargetEvent,
-  type RunResult,
-} from "../index.js";
+import { messageName, type SentMessage } from "./messages.js";
+import { observe } from "./observed-run.js";
+import type { SessionPlan } from "./session.js";
 
 export const BOOT_IDS = [0x00, 0x23] as const;
 export const NEW_ID = 0x123;
@@ -22,84 +20,61 @@ const MAX_INSTRUCTIONS = 200e6;
 const DELIVERY_INIT = 5;
 const DELIVERY_STARTUP = 6;
 
-/** An INIT or STARTUP, and what every CPU made of it. */
-export interface WakeMessage {
-  readonly sent: ApicMessageEvent;
-  readonly senderId: number;
-  readonly cpus: ApicTargetEvent[];
-}
-
 export interface HeadlineRun {
   readonly result: RunResult;
   readonly serial: string;
-  readonly wakes: readonly WakeMessage[];
-  /** Why a careful host would not have added the CPU; it was added by force then. */
-  readonly refusal: string | undefined;
+  /** Every INIT and STARTUP. */
+  readonly wakes: readonly SentMessage[];
+  /** A careful host would not have added the CPU. */
+  readonly isForced: boolean;
 }
 
 /** @param show - gets serial output as it comes */
 export async function runHeadline(
   policy: string,
-  show: (text: string) => void = () => {},
+  show?: (text: string) => void,
 ): Promise<HeadlineRun> {
-  const machine = await Machine.create({ apicIds: BOOT_IDS, policy });
-  machine.load(readUserFile(GUEST), { name: "hotplug.bin" });
-  let serial = "";
-  machine.onSerial((byte) => {
-    const character = String.fromCharCode(byte);
-    serial += character;
-    show(character);
-  });
-  const wakes = collectWakes(machine);
-  let refusal: string | undefined;
-  machine.at(HOTPLUG_NS, () => {
-    refusal = addCpu(machine);
-  });
-  const result = machine.run({ maxInstructions: MAX_INSTRUCTIONS });
-  machine.dispose();
-  return { result, serial, wakes, refusal };
-}
-
-/** @returns why it took force, if it did */
-function addCpu(machine: Machine): string | undefined {
-  try {
-    machine.hotplug({ apicId: NEW_ID });
-    return undefined;
-  } catch (error) {
-    if (!(error instanceof X2vmError) || error.code !== "APIC_ID_UNREACHABLE") throw error;
-    machine.hotplug({ apicId: NEW_ID, force: true });
-    return error.message;
-  }
-}
-
-function collectWakes(machine: Machine): WakeMessage[] {
-  const wakes: WakeMessage[] = [];
-  let present: WakeMessage | undefined;
-  const listener = (event: ApicMessageEvent | ApicTargetEvent): void => {
-    if (event.kind === "message") {
-      const isWake =
-        event.deliveryMode === DELIVERY_INIT || event.deliveryMode === DELIVERY_STARTUP;
-      const senderId = machine.vcpus[event.sender]?.apicId ?? -1;
-      present = isWake ? { sent: event, senderId, cpus: [] } : undefined;
-      if (present !== undefined) wakes.push(present);
-    } else if (event.kind === "target" || event.kind === "other") {
-      if (present?.sent.number === event.number) present.cpus.push(event);
-    }
+  const plan: SessionPlan = {
+    imagePath: "hotplug.bin",
+    image: readUserFile(GUEST),
+    machine: { apicIds: BOOT_IDS },
+    load: {},
+    hotplugs: [{ apicId: NEW_ID, ns: HOTPLUG_NS }],
+    forceHotplug: false,
+    faults: [],
+    input: undefined,
+    maxInstructions: MAX_INSTRUCTIONS,
+    untilNs: Infinity,
   };
-  machine.trace(listener, { others: true });
-  return wakes;
+  const run = await observe(plan, policy, { isWanted: isWake, ...(show && { show }) });
+  const result = run.machine.run({ maxInstructions: MAX_INSTRUCTIONS });
+  run.machine.dispose();
+  const { log, serial, refusals } = run;
+  return { result, serial: serial(), wakes: log.messages, isForced: refusals.length > 0 };
 }
 
-/** INIT, or STARTUP with its vector. */
-export function wakeName({ sent }: WakeMessage): string {
-  if (sent.deliveryMode === DELIVERY_INIT) return "INIT";
-  return `STARTUP 0x${sent.vector.toString(16).padStart(2, "0")}`;
+function isWake({ deliveryMode }: ApicMessageEvent): boolean {
+  return deliveryMode === DELIVERY_INIT || deliveryMode === DELIVERY_STARTUP;
 }
 
-/** APIC IDs of the CPUs that a message reached. */
-export function takers(wake: WakeMessage): number[] {
-  return wake.cpus
-    .filter(({ kind }) => kind === "target")
-    .map(({ apicId }) => apicId)
-    .sort((a, b) => a - b);
+/** What differs between two runs. @param base - what the other is compared with */
+export function headlineDifference(run: HeadlineRun, base: HeadlineRun): string {
+  const difference = firstDifferenceOfAll(run.wakes, base.wakes);
+  const wakes =
+    difference === undefined ? routeDifference(run, base) : differenceSentence(difference);
+  // Counts of work differ anyway.
+  const line = linesMissingIn(base.serial, run.serial).find((each) => !each.startsWith("work:"));
+  return line === undefined ? wakes : `${wakes}. Guest: ${line.trim()}`;
+}
+
+/** The same receivers: was the new CPU selected for another reason? */
+function routeDifference(run: HeadlineRun, base: HeadlineRun): string {
+  for (const [i, wake] of run.wakes.entries()) {
+    const [selected, other] = [cpuOf(wake, NEW_ID), cpuOf(base.wakes[i]!, NEW_ID)];
+    if (selected === undefined || other === undefined) continue;
+    const reason = describeReason(selected);
+    if (reason !== describeReason(other))
+      return `the same CPUs wake; ${messageName(wake)}: ${reason}`;
+  }
+  return "the same CPUs wake, for the same reasons";
 }

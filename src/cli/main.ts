@@ -4,6 +4,7 @@ import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { X2vmError } from "../index.js";
 import { addBenchCommand } from "./bench-options.js";
 import { addConformCommand } from "./conform.js";
+import { addDiffCommand } from "./diff-options.js";
 import { addExperimentCommand } from "./experiment.js";
 import { addPoliciesCommand } from "./policies-command.js";
 import { addRunCommand } from "./run-options.js";
@@ -22,6 +23,7 @@ const program = new Command("x2vm")
 
 addStartCommand(program);
 addRunCommand(program);
+addDiffCommand(program);
 addExperimentCommand(program);
 addPoliciesCommand(program);
 addConformCommand(program);
@@ -36,6 +38,7 @@ Examples:
   x2vm run guests/smp.bin --cpus 4            four CPUs
   x2vm run --help                             all that a run can be told
   x2vm experiment 2 --policy all              wake 0x123 under every policy
+  x2vm diff guests/hotplug.bin --policies kvm,knl --apic-ids 0,0x23 --hotplug 0x123@2ms
   x2vm policies                               what a policy is made of
   x2vm conform apic recorded.jsonl            the APICs against recorded answers of KVM
 

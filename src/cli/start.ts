@@ -5,18 +5,18 @@ import colors from "picocolors";
 import {
   DEFAULT_POLICY,
   PRESETS,
+  describeMessage,
   describeOutcome,
   describeReason,
   type ApicTargetEvent,
 } from "../index.js";
-import { difference } from "./compare.js";
 import { formatApicId, formatCount, formatNs, wrap } from "./format.js";
 import {
   BOOT_IDS,
   HOTPLUG_NS,
   NEW_ID,
+  headlineDifference,
   runHeadline,
-  wakeName,
   type HeadlineRun,
 } from "./headline.js";
 import { EXIT_FAILED_RUN } from "./summary.js";
@@ -47,8 +47,8 @@ export async function start(): Promise<number> {
 
 async function showOther(policy: string, base: HeadlineRun): Promise<void> {
   const run = await runHeadline(policy);
-  const force = run.refusal === undefined ? "" : " A careful host refuses the CPU; it was forced.";
-  const text = `${difference(run, base)}.${force}`;
+  const force = run.isForced ? " A careful host refuses the CPU; it was forced." : "";
+  const text = `${headlineDifference(run, base)}.${force}`;
   const indent = 14;
   const lines = wrap(text, LINE - indent).join(`\n${" ".repeat(indent)}`);
   stdout.write(`${colors.bold(policy.padEnd(indent))}${lines}\n`);
@@ -69,7 +69,7 @@ function wakeTable(run: HeadlineRun): string {
   for (const wake of run.wakes) {
     const rowSpan = wake.cpus.length;
     const route = `${formatApicId(wake.senderId)} to ${formatApicId(wake.sent.dest)}`;
-    const message = { content: `${wakeName(wake)}\n${route}`, rowSpan };
+    const message = { content: `${describeMessage(wake.sent)}\n${route}`, rowSpan };
     const time = { content: formatNs(Number(wake.sent.now)), rowSpan };
     wake.cpus.forEach((cpu, i) => {
       const cells = [formatApicId(cpu.apicId), ...verdict(cpu)];

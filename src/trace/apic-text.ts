@@ -99,7 +99,7 @@ export function describeApicEvent(
 ): string {
   switch (event.kind) {
     case "message":
-      return describeMessage(event, apicIdOf);
+      return describeSending(event, apicIdOf);
     case "result":
       return `#${event.number} ${describeResult(event.result)}`;
     default:
@@ -107,9 +107,9 @@ export function describeApicEvent(
   }
 }
 
-function describeMessage(event: ApicMessageEvent, apicIdOf: (vcpuIndex: number) => number): string {
+function describeSending(event: ApicMessageEvent, apicIdOf: (vcpuIndex: number) => number): string {
   const from = event.sender < 0 ? "device" : hex(apicIdOf(event.sender));
-  const parts = [`#${event.number} ${from}: ${what(event)} to ${where(event)}`];
+  const parts = [`#${event.number} ${from}: ${describeMessage(event)} to ${where(event)}`];
   if (event.injected !== 0) {
     parts.push(`${INJECTIONS[event.injected]} by rule ${event.rule}`);
   }
@@ -117,7 +117,8 @@ function describeMessage(event: ApicMessageEvent, apicIdOf: (vcpuIndex: number) 
   return parts.join(", ");
 }
 
-function what(event: ApicMessageEvent): string {
+/** What a message is: "INIT", "STARTUP 0x08", "Fixed 0x40". */
+export function describeMessage(event: ApicMessageEvent): string {
   const name = DELIVERY_MODES[event.deliveryMode]!;
   const level = event.levelTriggered && !event.assert ? " de-assert" : "";
   const hint = event.hint ? " (redirection hint)" : "";

@@ -58,6 +58,19 @@ export const TRACE_MESSAGES = (1 << abi.TRACE_APIC_MESSAGE) | (1 << abi.TRACE_AP
 export const TRACE_TARGETS = 1 << abi.TRACE_APIC_TARGET;
 export const TRACE_OTHERS = 1 << abi.TRACE_APIC_OTHER;
 
+const REFUSALS: ReadonlySet<number> = new Set([
+  abi.OUTCOME_SOFTWARE_DISABLED,
+  abi.OUTCOME_DEASSERT,
+  abi.OUTCOME_ILLEGAL_VECTOR,
+  abi.OUTCOME_EXTINT,
+  abi.OUTCOME_SMI,
+]);
+
+/** True when a selected CPU does not take the message. @param outcome - OUTCOME_* of the core */
+export function isRefusal(outcome: number): boolean {
+  return REFUSALS.has(outcome);
+}
+
 const MODES = ["off", "xAPIC", "x2APIC"] as const;
 
 /** True when an event of this kind is for `decodeApicEvent`. */
