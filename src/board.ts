@@ -12,16 +12,23 @@ import {
 import { DebugExit, ShutdownPort } from "./devices/debug-exit.js";
 import type { DeviceState } from "./devices/device.js";
 import { FwCfg, type FwCfgSource } from "./devices/fw-cfg.js";
+import { IO_APIC_LENGTH, IoApic } from "./devices/ioapic.js";
 import { PicPair } from "./devices/pic8259.js";
 import { PostPort } from "./devices/post-port.js";
 import { KeyboardReset, ResetRegister } from "./devices/reset-control.js";
+import { SleepControl } from "./devices/sleep-control.js";
 import { Uart16550 } from "./devices/uart16550.js";
 
 const COM1_IRQ = 4;
+/** I/O APIC pin of the ACPI event device. */
+const EVENT_DEVICE_PIN = 9;
+const IO_APIC_ADDRESS = 0xfec00000;
 
 export interface BoardOutputs extends CpuHotplugEvents {
   /** INTR from the PIC pair to the boot CPU's LINT0. */
   extInt(level: boolean): void;
+  /** An entry of the I/O APIC fires. */
+  ioApicSend(low: number, high: number): void;
   /** A byte that the guest sent over the serial port. */
   serial(byte: number): void;
   /** A POST code, 0..255. */
@@ -36,6 +43,7 @@ export class Board {
   readonly ports = new PortBus();
   readonly mmio = new MmioBus();
   readonly pics: PicPair;
+  readonly ioApic: IoApic;
   readonly uart: Uart16550;
   readonly cpuHotplug: CpuHotplugBlock;
   readonly #stateful: readonly { state(): DeviceState }[];
@@ -44,8 +52,15 @@ export class Board {
     const reset = () => outputs.reset();
     const exit = (code: number) => outputs.exit(code);
     this.pics = new PicPair({ set: (level) => outputs.extInt(level) });
-    this.uart = new Uart16550(this.pics.line(COM1_IRQ), (byte) => outputs.serial(byte));
-    this.cpuHotplug = new CpuHotplugBlock(outputs);
+    this.ioApic = new IoApic((low, high) => outputs.ioApicSend(low, high));
+    const eventDevice = this.ioApic.line(EVENT_DEVICE_PIN);
+    const com1Lines = [this.pics.line(COM1_IRQ), this.ioApic.line(COM1_IRQ)];
+    const com1 = { set: (level: boolean) => com1Lines.forEach((line) => line.set(level)) };
+    this.uart = new Uart16550(com1, (byte) => outputs.serial(byte));
+    this.cpuHotplug = new CpuHotplugBlock(outputs, () => {
+      eventDevice.set(true); // edge-triggered
+      eventDevice.set(false);
+    });
     const post = new PostPort((code) => outputs.post(code));
     const systemControl = ResetRegister.systemControl(reset);
     const chipsetReset = ResetRegister.chipset(reset);
@@ -62,14 +77,17 @@ export class Board {
     ports.register("COM1", 0x3f8, 8, this.uart);
     ports.register("PIC edge/level", 0x4d0, 2, this.pics.edgeLevelControl);
     ports.register("fw_cfg", 0x510, 2, fwCfg);
+    ports.register("sleep control", 0x604, 2, new SleepControl(exit));
     ports.register("CPU hotplug", 0xcd8, CPU_HOTPLUG_LENGTH, this.cpuHotplug);
     ports.register("reset control", 0xcf9, 1, chipsetReset);
     ports.register("shutdown", 0x8900, 1, shutdown);
+    this.mmio.register("I/O APIC", IO_APIC_ADDRESS, IO_APIC_LENGTH, this.ioApic);
 
     const { master, slave } = this.pics;
     this.#stateful = [
       master,
       slave,
+      this.ioApic,
       this.uart,
       this.cpuHotplug,
       post,

@@ -56,6 +56,7 @@ interface CoreExports extends ApicExports {
   stateHash(): void;
   setExtInt(vcpuIndex: number, level: number): void;
   raiseMsi(addressLow: number, addressHigh: number, data: number): number;
+  raiseRte(low: number, high: number): number;
 }
 
 /** A compiled core: compile once, make many machines. */

@@ -9,6 +9,14 @@ export interface HotplugRequest {
   readonly force?: boolean;
 }
 
+/** A guest's report on a hotplug event (_OST). */
+export interface OstReport {
+  readonly apicId: number;
+  readonly event: number;
+  /** 0 is success. */
+  readonly status: number;
+}
+
 /** What the rules look at. */
 export interface HotplugContext {
   isTaken(apicId: number): boolean;

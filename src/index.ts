@@ -8,11 +8,13 @@
  *     const { reason, exitCode } = machine.run();
  */
 export { X2vmError, ERROR_CODES, type X2vmErrorCode } from "./errors.js";
-export { Machine, type OstReport } from "./machine.js";
+export { Machine } from "./machine.js";
 export type { RunOptions, RunResult, StepResult, StopReason } from "./run-result.js";
 export type { MachineOptions } from "./options.js";
 export type { CoreBuild, CoreSource } from "./core-source.js";
-export type { HotplugRequest } from "./hotplug.js";
+export type { HotplugRequest, OstReport } from "./hotplug.js";
+export { cpioArchive, type CpioEntry } from "./loaders/cpio.js";
+export { isLinux, unpackLinux } from "./loaders/linux-image.js";
 export type {
   BootModule,
   CpuStart,

@@ -15,7 +15,7 @@ import { Core, type CoreImports } from "./core.js";
 import type { CpuSlot } from "./devices/cpu-hotplug.js";
 import type { AccessSize } from "./devices/device.js";
 import { X2vmError, hex } from "./errors.js";
-import { checkHotplug, type HotplugRequest } from "./hotplug.js";
+import { checkHotplug, type HotplugRequest, type OstReport } from "./hotplug.js";
 import { Listeners } from "./listeners.js";
 import type { LoadOptions, LoadPlan } from "./loaders/image.js";
 import { planLoad } from "./loaders/load.js";
@@ -28,14 +28,6 @@ import { StateHash } from "./state-hash.js";
 import type { ApicEvent } from "./trace/apic.js";
 import { TraceSubscriptions } from "./trace/subscriptions.js";
 import { Vcpu } from "./vcpu.js";
-
-/** A guest's report on a hotplug event (_OST). */
-export interface OstReport {
-  readonly apicId: number;
-  readonly event: number;
-  /** 0 is success. */
-  readonly status: number;
-}
 
 /** Instructions after which `run` of the core returns to the engine, so that its compiler can put in faster code. */
 const SLICE_INSTRUCTIONS = 2 ** 20;
@@ -145,7 +137,7 @@ export class Machine {
    */
   load(image: Uint8Array, options: LoadOptions = {}): LoadPlan {
     this.#assertUsable();
-    const plan = planLoad(image, this.memoryBytes, options);
+    const plan = planLoad(image, this.memoryBytes, options, this.cpuSlots);
     for (const { address, bytes, length } of plan.pieces) {
       const ram = this.#core.ram(this.memoryBytes);
       ram.set(bytes, address);
@@ -350,7 +342,7 @@ export class Machine {
   }
 
   #imports(): CoreImports {
-    const { ports, mmio, pics } = this.#board;
+    const { ports, mmio, pics, ioApic } = this.#board;
     const gpa = (low: number, high: number) => high * 2 ** 32 + low;
     return {
       ioRead: (port, size) => {
@@ -376,6 +368,7 @@ export class Machine {
         this.#isInAccess = false;
       },
       traceEvent: (kind, record) => this.#traceSubscriptions.tell(kind, this.#core.view, record),
+      eoiBroadcast: (vector) => ioApic.endOfInterrupt(vector),
       acknowledgeExtInt: () => pics.acknowledge(),
     };
   }
@@ -383,6 +376,7 @@ export class Machine {
   #outputs(): BoardOutputs {
     return {
       extInt: (level) => this.#core.exports.setExtInt(0, level ? 1 : 0),
+      ioApicSend: (low, high) => this.#core.exports.raiseRte(low, high),
       serial: (byte) => this.#serialListeners.tell(byte),
       post: (code) => this.#postListeners.tell(code),
       exit: (exitCode) => this.#requestStop({ reason: "exit", exitCode }),

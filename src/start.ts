@@ -12,6 +12,15 @@ const REAL_CODE = 0x009b;
 const FLAT_DATA = 0xc093;
 const FLAT_CODE = 0xc09b;
 
+const LONG_CODE = 0xa09b;
+
+const CR0_PG = 0x80000000n;
+const CR4_PAE = 0x20n;
+const EFER_LME_LMA = 0x500n;
+const IA32_APIC_BASE = 0x1b;
+/** EXTD, EN and BSP at the usual address. */
+const X2APIC_BASE = 0xfee00d00n;
+
 const DATA_SEGMENTS = ["ds", "es", "fs", "gs", "ss"] as const;
 
 /** The machine was just made, or runs between two instructions: registers that `start` does not name become 0. */
@@ -19,7 +28,8 @@ export function startBootCpu(cpu: Vcpu, start: CpuStart): void {
   for (const name of GPR_NAMES) cpu.gpr[name] = 0n;
   cpu.rflags = RFLAGS_FIXED;
   if (start.mode === "real") startReal(cpu, start);
-  else startProtected(cpu, start);
+  else if (start.mode === "protected") startProtected(cpu, start);
+  else startLong(cpu, start);
 }
 
 /** As a BIOS leaves it: interrupt vectors at 0, stack below the code. */
@@ -48,4 +58,21 @@ function startProtected(cpu: Vcpu, start: Extract<CpuStart, { mode: "protected" 
   cpu.gpr.rax = BigInt(start.eax);
   cpu.gpr.rbx = BigInt(start.ebx);
   cpu.rip = BigInt(start.eip);
+}
+
+/** Linux Documentation/x86/boot.rst "64-bit Boot Protocol". */
+function startLong(cpu: Vcpu, start: Extract<CpuStart, { mode: "long" }>): void {
+  cpu.gdtr = { base: BigInt(start.gdt), limit: 0x1f };
+  cpu.idtr = { base: 0n, limit: 0 };
+  cpu.control.efer = EFER_LME_LMA;
+  cpu.control.cr4 = CR4_PAE;
+  cpu.control.cr3 = BigInt(start.cr3);
+  cpu.control.cr0 = CR0_ET | CR0_PE | CR0_PG;
+  for (const name of DATA_SEGMENTS) {
+    cpu.setSegment(name, { selector: 0x18, base: 0n, limit: 0xffffffff, accessRights: FLAT_DATA });
+  }
+  cpu.setSegment("cs", { selector: 0x10, base: 0n, limit: 0xffffffff, accessRights: LONG_CODE });
+  cpu.gpr.rsi = BigInt(start.rsi);
+  cpu.rip = BigInt(start.rip);
+  cpu.writeMsr(IA32_APIC_BASE, X2APIC_BASE);
 }

@@ -2,6 +2,7 @@
  * MSRs that are only stored: a bank of eight-byte slots in the vCPU record.
  *
  *     0 MTRR_DEF_TYPE   1-11 fixed MTRRs   12-27 variable MTRRs (base, mask)   28 MCG_STATUS   29 MISC_FEATURES_ENABLES
+ *     30 MSR_KVM_SYSTEM_TIME
  */
 import { Vcpu, VCPU_MSR_BANK, VCPU_MSR_BANK_END } from "../vcpu";
 
@@ -10,7 +11,8 @@ export const BANK_MTRR_FIXED: u32 = 1;
 export const BANK_MTRR_VARIABLE: u32 = 12;
 export const BANK_MCG_STATUS: u32 = 28;
 export const BANK_MISC_FEATURES: u32 = 29;
-const BANK_SLOTS: u32 = 30;
+export const BANK_KVM_SYSTEM_TIME: u32 = 30;
+const BANK_SLOTS: u32 = 31;
 
 if (VCPU_MSR_BANK + ((<usize>BANK_SLOTS) << 3) > VCPU_MSR_BANK_END)
   ERROR("MSR bank: too many slots");

@@ -5,8 +5,9 @@
  */
 import { initApic } from "../apic/apic";
 import { setKnob as storeKnob } from "../apic/knobs";
-import { signalMsi } from "../apic/msi";
+import { signalMsi, signalRte } from "../apic/msi";
 import { placeBlocks } from "../cpu/block";
+import { leaveBlock } from "../cpu/control";
 import { setKvmSignature } from "../cpu/cpuid";
 import { featureWord, setFeatureWord } from "../cpu/features";
 import { rflags, setRflags as storeRflags } from "../cpu/flags";
@@ -180,4 +181,9 @@ export function offerKvm(features: u32): void {
 /** A message without a sender, as KVM_SIGNAL_MSI. @returns how many LAPICs accepted, or a negative error */
 export function raiseMsi(addressLow: u32, addressHigh: u32, data: u32): i32 {
   return signalMsi(addressLow, addressHigh, data, clockNs());
+}
+/** An entry of the I/O APIC's redirection table fires. @returns how many LAPICs accepted, or a negative error */
+export function raiseRte(low: u32, high: u32): i32 {
+  leaveBlock();
+  return signalRte(low, high, clockNs());
 }

@@ -20,6 +20,7 @@ import { Vcpu } from "../vcpu";
 import { FEATURE_KVM_PV_EOI } from "../x86/cpuid";
 import { preciseNs } from "./clock";
 import { hypercall } from "./hypercall";
+import { isKvmClockMsr, kvmClockValue, readKvmClock, writeKvmClock } from "./kvm-clock";
 import { fetchPvEoi } from "./pv-eoi";
 import { wake } from "./run";
 
@@ -40,6 +41,11 @@ function exists(msr: u32): bool {
 }
 
 function msrRead(cpu: Vcpu, msr: u32): bool {
+  if (isKvmClockMsr(msr)) {
+    if (!readKvmClock(cpu, msr)) return false;
+    setMsrValue(kvmClockValue);
+    return true;
+  }
   fetchPvEoi(cpu);
   if (!exists(msr) || !readApicMsr(Lapic.of(cpu), msr, preciseNs())) return false;
   setMsrValue(msrValue);
@@ -47,6 +53,7 @@ function msrRead(cpu: Vcpu, msr: u32): bool {
 }
 
 function msrWrite(cpu: Vcpu, msr: u32, value: u64): bool {
+  if (isKvmClockMsr(msr)) return writeKvmClock(cpu, msr, value);
   fetchPvEoi(cpu);
   if (!exists(msr) || !writeApicMsr(Lapic.of(cpu), msr, value, preciseNs())) return false;
   leaveBlock();

@@ -87,7 +87,10 @@ export const FEATURE_INVARIANT_TSC: u32 = 224 + 8;
 export const FEATURE_ARAT: u32 = 256 + 2;
 
 // Leaf 40000001H, EAX.
+export const FEATURE_KVM_CLOCKSOURCE: u32 = 320 + 0;
+export const FEATURE_KVM_CLOCKSOURCE2: u32 = 320 + 3;
 export const FEATURE_KVM_PV_EOI: u32 = 320 + 6;
 export const FEATURE_KVM_PV_UNHALT: u32 = 320 + 7;
 export const FEATURE_KVM_PV_SEND_IPI: u32 = 320 + 11;
 export const FEATURE_KVM_PV_SCHED_YIELD: u32 = 320 + 13;
+export const FEATURE_KVM_CLOCKSOURCE_STABLE: u32 = 320 + 24;

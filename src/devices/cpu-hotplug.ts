@@ -59,11 +59,14 @@ export class CpuHotplugBlock implements Device {
   readonly widest = 4;
   readonly slots: CpuSlot[] = [];
   readonly #events: CpuHotplugEvents;
+  readonly #interrupt: () => void;
   #selected = 0;
   #command = COMMAND_NEXT_EVENT;
 
-  constructor(events: CpuHotplugEvents) {
+  /** @param interrupt - tells the guest that a slot has a new event */
+  constructor(events: CpuHotplugEvents, interrupt: () => void = () => {}) {
     this.#events = events;
+    this.#interrupt = interrupt;
   }
 
   /** Appends a possible CPU. @param isEnabled - it is there from the start @returns its slot */
@@ -84,11 +87,13 @@ export class CpuHotplugBlock implements Device {
     cpu.isInserting = true;
     cpu.isRemoving = false;
     cpu.isFirmwareEject = false;
+    this.#interrupt();
   }
 
   /** Asks the guest to give the CPU back: a remove event. */
   requestRemoval(slot: number): void {
     this.slots[slot]!.isRemoving = true;
+    this.#interrupt();
   }
 
   /** The CPU is gone: the slot is free, its events are void. */

@@ -7,7 +7,7 @@
 import { X2vmError, hex, type X2vmErrorCode } from "../errors.js";
 
 /** Formats that `load` knows. */
-export type ImageFormat = "boot-sector" | "multiboot" | "flat";
+export type ImageFormat = "boot-sector" | "multiboot" | "linux" | "flat";
 
 /** A file handed to the guest beside the kernel. */
 export interface BootModule {
@@ -19,15 +19,15 @@ export interface BootModule {
 }
 
 export interface LoadOptions {
-  /** Taken from the content when absent: a Multiboot header wins over a boot signature. */
+  /** Taken from the content when absent: a Linux or Multiboot header wins over a boot signature. */
   readonly format?: ImageFormat;
   /** Flat binaries only: guest-physical load address, which is also the entry. */
   readonly address?: number;
   /** How errors call the image, usually the file name. Default "image". */
   readonly name?: string;
-  /** Multiboot only: arguments of the kernel; the image's name comes before them. */
+  /** Multiboot and Linux: arguments of the kernel; Multiboot puts the image's name before them. */
   readonly commandLine?: string;
-  /** Multiboot only. */
+  /** Multiboot; Linux takes one, its initrd. */
   readonly modules?: readonly BootModule[];
 }
 
@@ -54,6 +54,15 @@ export type CpuStart =
       readonly eip: number;
       readonly eax: number;
       readonly ebx: number;
+    }
+  | {
+      /** 64-bit mode, flat segments, interrupts off, the local APIC in x2APIC mode. Addresses are guest-physical. */
+      readonly mode: "long";
+      readonly rip: number;
+      readonly rsi: number;
+      readonly cr3: number;
+      /** Null, another, then code and data at selectors 10H and 18H. */
+      readonly gdt: number;
     };
 
 export interface LoadPlan {

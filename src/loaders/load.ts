@@ -1,35 +1,50 @@
 /** Chooses the loader: by option, else by what the file contains. */
+import type { AcpiCpu } from "../acpi/tables.js";
 import { isElf } from "./elf.js";
 import { hasBootSignature, planBootSector } from "./boot-sector.js";
 import { planFlat } from "./flat.js";
 import { refuse, type ImageFormat, type LoadOptions, type LoadPlan } from "./image.js";
+import { planLinux } from "./linux.js";
+import { isLinux } from "./linux-image.js";
 import { findMultibootHeader, planMultiboot } from "./multiboot.js";
 
 /**
  * Works out where an image goes and how the boot CPU starts. Changes nothing.
  *
- * @param ramBytes - guest RAM
+ * @param ramBytes - guest RAM; @param cpus - CPUs that the machine has or may get, which Linux finds in ACPI tables
  * @throws X2vmError IMAGE_* or BAD_OPTION; the sentence names the file and the reason
  */
-export function planLoad(image: Uint8Array, ramBytes: number, options: LoadOptions = {}): LoadPlan {
+export function planLoad(
+  image: Uint8Array,
+  ramBytes: number,
+  options: LoadOptions = {},
+  cpus: readonly AcpiCpu[] = [{ apicId: 0, isEnabled: true }],
+): LoadPlan {
   const name = options.name ?? "image";
   const format = options.format ?? recognise(image, name, options);
   if (format !== "flat" && options.address !== undefined) {
     refuse("BAD_OPTION", name, `a load address is for flat binaries, this is loaded as ${format}`);
   }
-  if (format !== "multiboot" && (options.modules?.length ?? 0) > 0) {
-    refuse("BAD_OPTION", name, `modules are for Multiboot kernels, this is loaded as ${format}`);
-  }
-  if (format !== "multiboot" && options.commandLine) {
+  const takesCommandLine = format === "multiboot" || format === "linux";
+  if (!takesCommandLine && (options.modules?.length ?? 0) > 0) {
     refuse(
       "BAD_OPTION",
       name,
-      `a command line is for Multiboot kernels, this is loaded as ${format}`,
+      `modules are for Multiboot and Linux kernels, this is loaded as ${format}`,
+    );
+  }
+  if (!takesCommandLine && options.commandLine) {
+    refuse(
+      "BAD_OPTION",
+      name,
+      `a command line is for Multiboot and Linux kernels, this is loaded as ${format}`,
     );
   }
   switch (format) {
     case "multiboot":
       return planMultiboot(image, name, ramBytes, options);
+    case "linux":
+      return planLinux(image, name, ramBytes, options, cpus);
     case "boot-sector":
       return planBootSector(image, name, ramBytes);
     case "flat":
@@ -38,7 +53,7 @@ export function planLoad(image: Uint8Array, ramBytes: number, options: LoadOptio
       refuse(
         "BAD_OPTION",
         name,
-        `"${String(format)}" is not an image format (boot-sector, multiboot, flat)`,
+        `"${String(format)}" is not an image format (boot-sector, multiboot, linux, flat)`,
       );
   }
 }
@@ -46,6 +61,7 @@ export function planLoad(image: Uint8Array, ramBytes: number, options: LoadOptio
 function recognise(image: Uint8Array, name: string, options: LoadOptions): ImageFormat {
   if (options.address !== undefined) return "flat";
   if (findMultibootHeader(image) >= 0) return "multiboot";
+  if (isLinux(image)) return "linux";
   if (hasBootSignature(image)) return "boot-sector";
   if (image.length === 0) refuse("IMAGE_UNKNOWN_FORMAT", name, "the file is empty");
   if (isElf(image)) {
@@ -54,6 +70,6 @@ function recognise(image: Uint8Array, name: string, options: LoadOptions): Image
     refuse("IMAGE_UNKNOWN_FORMAT", name, reason);
   }
   const reason =
-    "neither a Multiboot kernel nor a boot sector (55 AA at offset 510); a flat binary needs a load address";
+    "neither a Linux or Multiboot kernel nor a boot sector (55 AA at offset 510); a flat binary needs a load address";
   refuse("IMAGE_UNKNOWN_FORMAT", name, reason);
 }

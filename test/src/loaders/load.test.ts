@@ -43,7 +43,7 @@ describe("planLoad", () => {
       new TextEncoder().encode("hello"),
       {},
       "IMAGE_UNKNOWN_FORMAT",
-      "neither a Multiboot kernel nor a boot sector",
+      "neither a Linux or Multiboot kernel nor a boot sector",
     ],
     [
       "ELF without a Multiboot header",
@@ -71,14 +71,14 @@ describe("planLoad", () => {
       bootSector(),
       { commandLine: "x" },
       "BAD_OPTION",
-      "a command line is for Multiboot kernels",
+      "a command line is for Multiboot and Linux kernels",
     ],
     [
       "modules for a flat binary",
       bootSector(),
       { address: 0, modules: [{ name: "m", bytes: new Uint8Array(1) }] },
       "BAD_OPTION",
-      "modules are for Multiboot kernels",
+      "modules are for Multiboot and Linux kernels",
     ],
     [
       "flat without an address",

@@ -1,0 +1,172 @@
+/**
+ * A small builder of AML: functions that give the bytes of a term, to be nested as the source of a table is.
+ *
+ * Source: ACPI Specification, "ACPI Machine Language (AML) Specification" and "Resource Data Types for ACPI".
+ * Only the terms that the tables of this machine use are here.
+ */
+
+export type Aml = readonly number[];
+
+/** Operands of a method. */
+export const ARG0: Aml = [0x68];
+export const ARG1: Aml = [0x69];
+export const LOCAL0: Aml = [0x60];
+
+export function byte(value: number): Aml {
+  return [value & 0xff];
+}
+
+export function word(value: number): Aml {
+  return [value & 0xff, (value >> 8) & 0xff];
+}
+
+export function dword(value: number): Aml {
+  return [...word(value & 0xffff), ...word(value >>> 16)];
+}
+
+function ascii(text: string): Aml {
+  return Array.from(text, (each) => each.charCodeAt(0));
+}
+
+/** PkgLength: counts itself. @param length - bytes that follow it */
+function packageLength(length: number): Aml {
+  if (length + 1 < 0x40) return [length + 1];
+  for (const extra of [1, 2, 3]) {
+    const total = length + 1 + extra;
+    if (total >= 1 << (4 + 8 * extra)) continue;
+    const rest = Array.from({ length: extra }, (_, i) => (total >> (4 + 8 * i)) & 0xff);
+    return [(extra << 6) | (total & 15), ...rest];
+  }
+  throw new RangeError(`an AML package of ${length} bytes`);
+}
+
+function packaged(opcode: Aml, body: Aml): Aml {
+  return opcode.concat(packageLength(body.length), body);
+}
+
+function join(parts: readonly Aml[]): Aml {
+  return parts.flatMap((part) => part as number[]);
+}
+
+/** An integer in its shortest form, 0 .. 2^32-1. */
+export function integer(value: number): Aml {
+  if (value === 0 || value === 1) return [value];
+  if (value < 0x100) return [0x0a, value];
+  if (value < 0x10000) return [0x0b, ...word(value)];
+  return [0x0c, ...dword(value)];
+}
+
+export function text(value: string): Aml {
+  return [0x0d, ...ascii(value), 0];
+}
+
+/** A name of up to four characters, filled up with underscores. */
+export function name(segment: string): Aml {
+  return ascii(segment.padEnd(4, "_"));
+}
+
+/** Name (segment, value) */
+export function define(segment: string, value: Aml): Aml {
+  return [0x08, ...name(segment), ...value];
+}
+
+export function scope(segment: string, ...body: Aml[]): Aml {
+  return packaged([0x10], [...name(segment), ...join(body)]);
+}
+
+export function device(segment: string, ...body: Aml[]): Aml {
+  return packaged([0x5b, 0x82], [...name(segment), ...join(body)]);
+}
+
+/** A serialized method. @param args - 0..7 */
+export function method(segment: string, args: number, ...body: Aml[]): Aml {
+  return packaged([0x14], [...name(segment), args | 0x08, ...join(body)]);
+}
+
+export function ioRegion(segment: string, port: number, length: number): Aml {
+  return [0x5b, 0x80, ...name(segment), 0x01, ...integer(port), ...wide(length)];
+}
+
+/** An integer that the compiler writes as a byte even where there is a shorter form. */
+function wide(value: number): Aml {
+  return value < 0x100 ? [0x0a, value] : integer(value);
+}
+
+export const ACCESS_BYTE = 0x01;
+export const ACCESS_DWORD = 0x03;
+export const UPDATE_PRESERVE = 0x00;
+export const UPDATE_ZEROS = 0x40;
+
+/** Fields of a region. @param units - names with their bits; a name "" skips so many */
+export function fields(
+  region: string,
+  flags: number,
+  ...units: readonly (readonly [name: string, bits: number])[]
+): Aml {
+  const body = units.map(([unit, bits]) => [
+    ...(unit === "" ? [0] : name(unit)),
+    ...(bits < 0x40 ? [bits] : [(bits & 15) | 0x40, bits >> 4]),
+  ]);
+  return packaged([0x5b, 0x81], [...name(region), flags, ...join(body)]);
+}
+
+export function mutex(segment: string): Aml {
+  return [0x5b, 0x01, ...name(segment), 0];
+}
+
+/** Acquire (segment, 0xFFFF): waits for ever. */
+export function acquire(segment: string): Aml {
+  return [0x5b, 0x23, ...name(segment), 0xff, 0xff];
+}
+
+export function release(segment: string): Aml {
+  return [0x5b, 0x27, ...name(segment)];
+}
+
+/** Store: target = value */
+export function store(value: Aml, target: Aml): Aml {
+  return [0x70, ...value, ...target];
+}
+
+export function when(condition: Aml, ...body: Aml[]): Aml {
+  return packaged([0xa0], [...condition, ...join(body)]);
+}
+
+export function notify(object: string, code: number): Aml {
+  return [0x86, ...name(object), ...integer(code)];
+}
+
+export function giveBack(value: Aml): Aml {
+  return [0xa4, ...value];
+}
+
+export function buffer(bytes: Aml): Aml {
+  return packaged([0x11], [...wide(bytes.length), ...bytes]);
+}
+
+export function packageOf(...elements: Aml[]): Aml {
+  return packaged([0x12], [elements.length, ...join(elements)]);
+}
+
+/** EISAID: three letters of five bits, four hexadecimal digits, in big-endian order. */
+export function eisaId(id: string): Aml {
+  const letter = (i: number) => id.charCodeAt(i) - 0x40;
+  const vendor = (letter(0) << 10) | (letter(1) << 5) | letter(2);
+  const product = Number.parseInt(id.slice(3), 16);
+  return [0x0c, vendor >> 8, vendor & 0xff, product >> 8, product & 0xff];
+}
+
+/** A resource template: descriptors and the end tag. */
+export function resources(...descriptors: Aml[]): Aml {
+  return buffer([...join(descriptors), 0x79, 0x00]);
+}
+
+/** Ports at a fixed place, decoded with 16 bits. */
+export function ports(first: number, length: number): Aml {
+  return [0x47, 0x01, ...word(first), ...word(first), 0, length];
+}
+
+/** An interrupt that one device consumes: edge-triggered, active high, exclusive. */
+export function edgeInterrupt(gsi: number): Aml {
+  return [0x89, 0x06, 0x00, 0x03, 0x01, ...dword(gsi)];
+}

@@ -1,0 +1,147 @@
+/**
+ * The DSDT: generic event device, CPUs, serial port, the soft-off state.
+ *
+ * Every CPU but the first can come and go, through the registers of devices/cpu-hotplug.ts. The slot there is the
+ * CPU's position here, and its ACPI UID.
+ */
+import {
+  ACCESS_BYTE,
+  ACCESS_DWORD,
+  ARG0,
+  ARG1,
+  LOCAL0,
+  UPDATE_PRESERVE,
+  UPDATE_ZEROS,
+  acquire,
+  buffer,
+  define,
+  device,
+  edgeInterrupt,
+  eisaId,
+  fields,
+  giveBack,
+  integer,
+  ioRegion,
+  method,
+  mutex,
+  name,
+  notify,
+  packageOf,
+  ports,
+  release,
+  resources,
+  scope,
+  store,
+  text,
+  when,
+  type Aml,
+} from "./aml.js";
+import { processorEntry } from "./madt.js";
+
+const CPU_HOTPLUG_PORT = 0xcd8;
+const CPU_HOTPLUG_BYTES = 12;
+const COM1_PORT = 0x3f8;
+const COM1_GSI = 4;
+/** The event device's interrupt. */
+export const GED_GSI = 9;
+/** What SLP_TYP means "soft off": `SLEEP_TYPE_OFF` of devices/sleep-control.ts. */
+const SOFT_OFF = 5;
+
+const DEVICE_CHECK = 1;
+const EJECT_REQUEST = 3;
+const OST_EVENT = 1;
+const OST_STATUS = 2;
+/** Present, enabled, shown, works. */
+const STA_ALL = 0x0f;
+
+const LOCK = "CPLK";
+
+/** Body of the DSDT, without its header. @param apicIds - of all CPUs that are there or may come, in slot order */
+export function dsdtBody(apicIds: readonly number[]): Aml {
+  const hotplug = apicIds.map((_, slot) => slot).slice(1);
+  return [
+    ...scope(
+      "_SB",
+      ioRegion("PRST", CPU_HOTPLUG_PORT, CPU_HOTPLUG_BYTES),
+      fields(
+        "PRST",
+        ACCESS_BYTE | UPDATE_ZEROS,
+        ["", 32],
+        ["CPEN", 1], // enabled
+        ["CINS", 1], // insert event
+        ["CRMV", 1], // remove event
+        ["CEJ0", 1], // eject
+        ["CEJF", 1], // eject by firmware
+        ["", 3],
+        ["CCMD", 8],
+      ),
+      fields("PRST", ACCESS_DWORD | UPDATE_PRESERVE, ["CSEL", 32], ["", 32], ["CDAT", 32]),
+      mutex(LOCK),
+      device(
+        "GED",
+        define("_HID", text("ACPI0013")),
+        define("_UID", integer(0)),
+        define("_CRS", resources(edgeInterrupt(GED_GSI))),
+        method("_EVT", 1, acquire(LOCK), ...hotplug.map(tellEvents), release(LOCK)),
+      ),
+      ...apicIds.map(cpuDevice),
+      device(
+        "COM1",
+        define("_HID", eisaId("PNP0501")),
+        define("_UID", integer(1)),
+        define("_CRS", resources(ports(COM1_PORT, 8), edgeInterrupt(COM1_GSI))),
+      ),
+    ),
+    ...define("_S5", packageOf(integer(SOFT_OFF), integer(0), integer(0), integer(0))),
+  ];
+}
+
+/** Names of up to 36^3 CPUs: C000, C001 ... */
+function cpuName(slot: number): string {
+  return `C${slot.toString(36).toUpperCase().padStart(3, "0")}`;
+}
+
+function select(slot: number): Aml {
+  return store(integer(slot), name("CSEL"));
+}
+
+function tellEvents(slot: number): Aml {
+  const acknowledge = (event: string) => store(integer(1), name(event));
+  return [
+    ...select(slot),
+    ...when(name("CINS"), notify(cpuName(slot), DEVICE_CHECK), acknowledge("CINS")),
+    ...when(name("CRMV"), notify(cpuName(slot), EJECT_REQUEST), acknowledge("CRMV")),
+  ];
+}
+
+function cpuDevice(apicId: number, slot: number): Aml {
+  const identity = [define("_HID", text("ACPI0007")), define("_UID", integer(slot))];
+  if (slot === 0) return device(cpuName(slot), ...identity);
+  return device(
+    cpuName(slot),
+    ...identity,
+    define("_MAT", buffer(processorEntry(apicId, slot, true))),
+    method(
+      "_STA",
+      0,
+      acquire(LOCK),
+      select(slot),
+      store(integer(0), LOCAL0),
+      when(name("CPEN"), store(integer(STA_ALL), LOCAL0)),
+      release(LOCK),
+      giveBack(LOCAL0),
+    ),
+    method("_EJ0", 1, acquire(LOCK), select(slot), store(integer(1), name("CEJ0")), release(LOCK)),
+    method(
+      "_OST",
+      3,
+      acquire(LOCK),
+      select(slot),
+      store(integer(OST_EVENT), name("CCMD")),
+      store(ARG0, name("CDAT")),
+      store(integer(OST_STATUS), name("CCMD")),
+      store(ARG1, name("CDAT")),
+      release(LOCK),
+    ),
+  );
+}

@@ -1,0 +1,125 @@
+/**
+ * ACPI tables of the machine: RSDP, XSDT, FADT, MADT, DSDT.
+ *
+ * Source: ACPI Specification 6.1, "ACPI Software Programming Model". The platform is hardware-reduced: no FACS, no fixed
+ * event registers; sleep and reset are registers in port space.
+ * Not modelled: RSDT (nothing here is 32-bit), SRAT, HPET, MCFG.
+ */
+import { dword, type Aml } from "./aml.js";
+import { dsdtBody } from "./dsdt.js";
+import { madtBody } from "./madt.js";
+
+/** A CPU that the machine has or may get. */
+export interface AcpiCpu {
+  /** x2APIC ID, 32 bits. */
+  readonly apicId: number;
+  readonly isEnabled: boolean;
+}
+
+const OEM = "X2VM  ";
+const OEM_TABLE = "X2VMDSDT";
+const COMPILER = "X2VM";
+
+const RSDP_BYTES = 36;
+const RSDP_ALIGNMENT = 64;
+const HEADER_BYTES = 36;
+const FADT_BYTES = 276;
+
+export const SLEEP_CONTROL_PORT = 0x604;
+export const SLEEP_STATUS_PORT = 0x605;
+const RESET_PORT = 0xcf9;
+const RESET_VALUE = 0x0e;
+
+const FADT_WBINVD = 1 << 0;
+const FADT_RESET_REG = 1 << 10;
+const FADT_HW_REDUCED = 1 << 20;
+/** No VGA, no MSI, no ASPM, no CMOS clock. */
+const BOOT_ARCH = 0x3c;
+
+/**
+ * All tables as one block that starts with the RSDP.
+ *
+ * @param cpus - in slot order, at most 46656; @param address - guest-physical, 16-byte aligned, below 4 GiB
+ */
+export function acpiTables(cpus: readonly AcpiCpu[], address: number): Uint8Array {
+  const dsdt = table("DSDT", 2, dsdtBody(cpus.map((cpu) => cpu.apicId)));
+  const madt = table("APIC", 4, madtBody(cpus));
+  const at = { xsdt: RSDP_ALIGNMENT, fadt: 0, madt: 0, dsdt: 0 };
+  at.fadt = aligned(at.xsdt + HEADER_BYTES + 2 * 8);
+  at.madt = aligned(at.fadt + FADT_BYTES);
+  at.dsdt = aligned(at.madt + madt.length);
+  const block = new Uint8Array(at.dsdt + dsdt.length);
+  block.set(rsdp(address + at.xsdt), 0);
+  const pointers = [at.fadt, at.madt].flatMap((each) => [...dword(address + each), ...dword(0)]);
+  block.set(table("XSDT", 1, pointers), at.xsdt);
+  block.set(fadt(address + at.dsdt), at.fadt);
+  block.set(madt, at.madt);
+  block.set(dsdt, at.dsdt);
+  return block;
+}
+
+function aligned(offset: number): number {
+  return Math.ceil(offset / RSDP_ALIGNMENT) * RSDP_ALIGNMENT;
+}
+
+/** A table with its header and checksum. */
+function table(signature: string, revision: number, body: Aml): Uint8Array {
+  const bytes = new Uint8Array(HEADER_BYTES + body.length);
+  const view = new DataView(bytes.buffer);
+  put(bytes, 0, signature);
+  view.setUint32(4, bytes.length, true);
+  bytes[8] = revision;
+  put(bytes, 10, OEM);
+  put(bytes, 16, OEM_TABLE);
+  view.setUint32(24, 1, true);
+  put(bytes, 28, COMPILER);
+  view.setUint32(32, 1, true);
+  bytes.set(body, HEADER_BYTES);
+  bytes[9] = checksum(bytes);
+  return bytes;
+}
+
+function rsdp(xsdt: number): Uint8Array {
+  const bytes = new Uint8Array(RSDP_BYTES);
+  const view = new DataView(bytes.buffer);
+  put(bytes, 0, "RSD PTR ");
+  put(bytes, 9, OEM);
+  bytes[15] = 2; // ACPI 2.0 and later
+  view.setUint32(20, RSDP_BYTES, true);
+  view.setUint32(24, xsdt, true);
+  bytes[8] = checksum(bytes.subarray(0, 20));
+  bytes[32] = checksum(bytes);
+  return bytes;
+}
+
+function fadt(dsdt: number): Uint8Array {
+  const body = new Uint8Array(FADT_BYTES - HEADER_BYTES);
+  const view = new DataView(body.buffer);
+  const field = (offset: number) => offset - HEADER_BYTES;
+  view.setUint16(field(109), BOOT_ARCH, true);
+  view.setUint32(field(112), FADT_WBINVD | FADT_RESET_REG | FADT_HW_REDUCED, true);
+  setRegister(view, field(116), RESET_PORT);
+  body[field(128)] = RESET_VALUE;
+  body[field(131)] = 1; // minor version: 6.1
+  view.setUint32(field(140), dsdt, true); // X_DSDT
+  setRegister(view, field(244), SLEEP_CONTROL_PORT);
+  setRegister(view, field(256), SLEEP_STATUS_PORT);
+  return table("FACP", 6, Array.from(body));
+}
+
+/** Generic Address Structure of an 8-bit port. */
+function setRegister(view: DataView, offset: number, port: number): void {
+  view.setUint8(offset, 1); // system I/O
+  view.setUint8(offset + 1, 8); // bits
+  view.setUint8(offset + 3, 1); // byte access
+  view.setUint32(offset + 4, port, true);
+}
+
+function put(bytes: Uint8Array, offset: number, ascii: string): void {
+  for (let i = 0; i < ascii.length; i++) bytes[offset + i] = ascii.charCodeAt(i);
+}
+
+/** The byte that makes the sum of all 0. */
+function checksum(bytes: Uint8Array): number {
+  return -bytes.reduce((sum, each) => sum + each, 0) & 0xff;
+}

@@ -1,0 +1,108 @@
+/**
+ * Linux: an ELF vmlinux, or a bzImage that holds one, entered at `startup_64` with everything that firmware would do
+ * already done.
+ *
+ * Source: Linux Documentation/x86/boot.rst "64-bit Boot Protocol". The boot CPU starts in x2APIC mode: only so does the
+ * kernel count CPUs with IDs above 254 among those that may come.
+ */
+import { acpiTables, type AcpiCpu } from "../acpi/tables.js";
+import { parseElf } from "./elf.js";
+import { checkPieces, piece, refuse, type LoadOptions, type LoadPlan } from "./image.js";
+import { unpackNow } from "./linux-image.js";
+import {
+  BOOT_PARAMS_ADDRESS,
+  COMMAND_LINE_ADDRESS,
+  COMMAND_LINE_BYTES,
+  GDT_ADDRESS,
+  PAGE_TABLES_ADDRESS,
+  bootParams,
+  descriptorTable,
+  identityMap,
+} from "./linux-params.js";
+
+const PAGE_BYTES = 4096;
+const MEBIBYTE = 2 ** 20;
+/** RAM beside kernel, initrd and tables with which a kernel of today comes to its user space. */
+const WORKING_BYTES = 32 * MEBIBYTE;
+
+/**
+ * @param cpus - for the ACPI tables, in slot order; the first boots
+ * @throws X2vmError IMAGE_MALFORMED, IMAGE_DOES_NOT_FIT (says how much memory is needed), BAD_OPTION
+ */
+export function planLinux(
+  image: Uint8Array,
+  name: string,
+  ramBytes: number,
+  options: LoadOptions,
+  cpus: readonly AcpiCpu[],
+): LoadPlan {
+  const file = unpackNow(image, name);
+  const elf = parseElf(file, name);
+  if (elf.bits !== 64) refuse("IMAGE_MALFORMED", name, "only 64-bit Linux kernels can be started");
+  const commandLine = new TextEncoder().encode(`${options.commandLine ?? ""}\0`);
+  if (commandLine.length > COMMAND_LINE_BYTES) {
+    refuse("BAD_OPTION", name, `a Linux command line has at most ${COMMAND_LINE_BYTES - 1} bytes`);
+  }
+  const modules = options.modules ?? [];
+  if (modules.length > 1)
+    refuse("BAD_OPTION", name, `Linux takes one initrd, not ${modules.length}`);
+  const initrd = modules[0]?.bytes ?? new Uint8Array(0);
+
+  // Top down: ACPI tables, then the initrd, page by page.
+  const tableBytes = pages(acpiTables(cpus, 0).length);
+  const kernelEnd = Math.max(
+    ...elf.segments.map((each) => each.physicalAddress + each.memoryBytes),
+  );
+  const needed = pages(kernelEnd) + pages(initrd.length) + tableBytes + WORKING_BYTES;
+  if (needed > ramBytes) {
+    const room = Math.ceil(needed / MEBIBYTE);
+    const what =
+      initrd.length > ramBytes - kernelEnd - tableBytes && initrd.length > 0
+        ? `the initrd ${modules[0]!.name} of ${initrd.length} bytes is too large`
+        : "the kernel does not fit";
+    const reason = `${what}: ${room} MiB of guest memory are needed, the machine has ${Math.floor(ramBytes / MEBIBYTE)}`;
+    refuse("IMAGE_DOES_NOT_FIT", name, reason);
+  }
+  const acpiAddress = ramBytes - tableBytes;
+  const initrdAddress = initrd.length === 0 ? 0 : acpiAddress - pages(initrd.length);
+
+  const pieces = [
+    piece(
+      "the boot parameters",
+      BOOT_PARAMS_ADDRESS,
+      bootParams({
+        ramBytes,
+        acpiAddress,
+        initrdAddress,
+        initrdBytes: initrd.length,
+        commandLineBytes: commandLine.length,
+      }),
+    ),
+    piece("the GDT", GDT_ADDRESS, descriptorTable()),
+    piece("the page tables", PAGE_TABLES_ADDRESS, identityMap()),
+    piece("the command line", COMMAND_LINE_ADDRESS, commandLine),
+    ...elf.segments.map((each, i) =>
+      piece(
+        `segment ${i} of the kernel`,
+        each.physicalAddress,
+        file.subarray(each.fileOffset, each.fileOffset + each.fileBytes),
+        each.memoryBytes,
+      ),
+    ),
+    piece("the initrd", initrdAddress, initrd),
+    piece("the ACPI tables", acpiAddress, acpiTables(cpus, acpiAddress), tableBytes),
+  ];
+  checkPieces(name, pieces, ramBytes);
+  const start = {
+    mode: "long",
+    rip: elf.entry,
+    rsi: BOOT_PARAMS_ADDRESS,
+    cr3: PAGE_TABLES_ADDRESS,
+    gdt: GDT_ADDRESS,
+  } as const;
+  return { format: "linux", pieces, start };
+}
+
+function pages(bytes: number): number {
+  return Math.ceil(bytes / PAGE_BYTES) * PAGE_BYTES;
+}

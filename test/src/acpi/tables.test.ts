@@ -1,0 +1,107 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { dsdtBody } from "../../../src/acpi/dsdt.js";
+import { acpiTables } from "../../../src/acpi/tables.js";
+
+const BASE = 0x7ff0000;
+const HEADER_BYTES = 36;
+const ONE_AND_ONE = [
+  { apicId: 0, isEnabled: true },
+  { apicId: 0x123, isEnabled: false },
+];
+const MANY = Array.from({ length: 300 }, (_, i) => ({ apicId: i * 7, isEnabled: i < 4 }));
+
+/** Tables by signature, found as an operating system finds them: from the RSDP. */
+function walk(block: Uint8Array): Map<string, Uint8Array> {
+  const view = new DataView(block.buffer);
+  const tableAt = (address: number) => {
+    const offset = address - BASE;
+    return block.subarray(offset, offset + view.getUint32(offset + 4, true));
+  };
+  const signature = (table: Uint8Array) => String.fromCharCode(...table.subarray(0, 4));
+  const xsdt = tableAt(Number(view.getBigUint64(24, true)));
+  const found = new Map([[signature(xsdt), xsdt]]);
+  for (let at = HEADER_BYTES; at < xsdt.length; at += 8) {
+    const entry = new DataView(xsdt.buffer, xsdt.byteOffset);
+    const table = tableAt(Number(entry.getBigUint64(at, true)));
+    found.set(signature(table), table);
+  }
+  const fadt = found.get("FACP")!;
+  const dsdt = tableAt(Number(new DataView(fadt.buffer, fadt.byteOffset).getBigUint64(140, true)));
+  return found.set(signature(dsdt), dsdt);
+}
+
+const sum = (bytes: Uint8Array) => bytes.reduce((total, each) => (total + each) & 0xff, 0);
+
+describe("acpiTables", () => {
+  it("gives the AML that ACPICA's compiler made of the same source", () => {
+    const reference = readFileSync(new URL("../../acpi/dsdt_x2vm.aml", import.meta.url));
+    expect(Uint8Array.from(dsdtBody([0, 0x123]))).toEqual(
+      Uint8Array.from(reference.subarray(HEADER_BYTES)),
+    );
+  });
+
+  it.each([
+    ["one CPU and a possible one", ONE_AND_ONE],
+    ["300 sparse CPUs", MANY],
+  ])("adds up to zero in every table: %s", (_, cpus) => {
+    const block = acpiTables(cpus, BASE);
+    expect(sum(block.subarray(0, 20))).toBe(0);
+    expect(sum(block.subarray(0, 36))).toBe(0);
+    const tables = walk(block);
+    expect([...tables.keys()]).toEqual(["XSDT", "FACP", "APIC", "DSDT"]);
+    for (const table of tables.values()) expect(sum(table)).toBe(0);
+  });
+
+  it("lists short IDs as type 0, long ones as type 9, in the MADT", () => {
+    const madt = walk(acpiTables(ONE_AND_ONE, BASE)).get("APIC")!;
+    expect(madt.length).toBe(80);
+    expect([...madt.subarray(44, 52)]).toEqual([0, 8, 0, 0, 1, 0, 0, 0]);
+    expect([...madt.subarray(52, 68)]).toEqual([
+      9, 16, 0, 0, 0x23, 1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0,
+    ]);
+    expect([...madt.subarray(68)]).toEqual([1, 12, 0, 0, 0, 0, 0xc0, 0xfe, 0, 0, 0, 0]);
+  });
+});
+
+function has(tool: string): boolean {
+  try {
+    execFileSync(tool, ["-v"], { stdio: "ignore" });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+describe.skipIf(!has("iasl") || !has("acpiexec"))("acpiTables in ACPICA", () => {
+  it.each([
+    ["one CPU and a possible one", ONE_AND_ONE],
+    ["300 sparse CPUs", MANY],
+  ])("can be disassembled and executed: %s", (_, cpus) => {
+    const folder = mkdtempSync(join(tmpdir(), "x2vm-acpi-"));
+    try {
+      for (const [signature, table] of walk(acpiTables(cpus, BASE)))
+        writeFileSync(join(folder, `${signature}.aml`), table);
+      const iasl = execFileSync("iasl", ["-d", "DSDT.aml", "FACP.aml", "APIC.aml"], {
+        cwd: folder,
+        encoding: "utf8",
+        stdio: ["ignore", "pipe", "pipe"],
+      });
+      expect(iasl).not.toMatch(/error/i);
+      for (const object of ["\\_SB.C001._MAT", "\\_SB.C001._STA", "\\_SB.COM1._CRS", "\\_S5"]) {
+        const acpiexec = execFileSync("acpiexec", ["-b", `evaluate ${object}`, "DSDT.aml"], {
+          cwd: folder,
+          encoding: "utf8",
+          stdio: ["ignore", "pipe", "pipe"],
+        });
+        expect(acpiexec).toMatch(/returned object/);
+        expect(acpiexec).not.toMatch(/AE_[A-Z_]+/);
+      }
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+});

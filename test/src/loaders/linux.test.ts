@@ -1,0 +1,197 @@
+import { gzipSync } from "node:zlib";
+import { describe, expect, it } from "vitest";
+import { Machine } from "../../../src/index.js";
+import { cpioArchive } from "../../../src/loaders/cpio.js";
+import { unpackLinux } from "../../../src/loaders/linux-image.js";
+import { planLoad } from "../../../src/loaders/load.js";
+import { unpackLz4 } from "../../../src/loaders/lz4.js";
+
+const MiB = 2 ** 20;
+const KERNEL_ADDRESS = 0x1000000;
+/** hlt */
+const CODE = 0xf4;
+
+/** An ELF64 file with one loadable segment and a note of Linux's. */
+function vmlinux(memoryBytes = MiB): Uint8Array {
+  const bytes = new Uint8Array(0x2000);
+  const view = new DataView(bytes.buffer);
+  bytes.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]);
+  view.setUint16(16, 2, true);
+  view.setUint16(18, 62, true);
+  view.setBigUint64(24, BigInt(KERNEL_ADDRESS), true);
+  view.setBigUint64(32, 64n, true);
+  view.setUint16(54, 56, true);
+  view.setUint16(56, 2, true);
+  const header = (at: number, type: number, offset: number, length: number, memory: number) => {
+    view.setUint32(at, type, true);
+    view.setBigUint64(at + 8, BigInt(offset), true);
+    view.setBigUint64(at + 16, 0xffffffff81000000n, true);
+    view.setBigUint64(at + 24, BigInt(KERNEL_ADDRESS), true);
+    view.setBigUint64(at + 32, BigInt(length), true);
+    view.setBigUint64(at + 40, BigInt(memory), true);
+  };
+  header(64, 1, 0x1000, 0x1000, memoryBytes);
+  header(120, 4, 0x200, 24, 24);
+  view.setUint32(0x200, 6, true);
+  view.setUint32(0x204, 4, true);
+  bytes.set(new TextEncoder().encode("Linux"), 0x20c);
+  bytes.fill(CODE, 0x1000);
+  return bytes;
+}
+
+/** LZ4 legacy: literals only, in one block. */
+function lz4(bytes: Uint8Array): Uint8Array {
+  const more: number[] = [];
+  let rest = bytes.length - 15;
+  for (; rest >= 255; rest -= 255) more.push(255);
+  const block = [0xf0, ...more, rest, ...bytes];
+  const out = new Uint8Array(8 + block.length + 4);
+  const view = new DataView(out.buffer);
+  view.setUint32(0, 0x184c2102, true);
+  view.setUint32(4, block.length, true);
+  out.set(block, 8);
+  view.setUint32(8 + block.length, bytes.length, true);
+  return out;
+}
+
+function bzImage(payload: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(1024 + payload.length);
+  const view = new DataView(bytes.buffer);
+  bytes[0x1f1] = 1;
+  bytes.set([0x55, 0xaa], 0x1fe);
+  view.setUint32(0x202, 0x53726448, true);
+  view.setUint16(0x206, 0x020f, true);
+  bytes[0x211] = 1;
+  view.setUint32(0x248, 0, true);
+  view.setUint32(0x24c, payload.length, true);
+  bytes.set(payload, 1024);
+  return bytes;
+}
+
+describe("planLoad of Linux", () => {
+  it.each([
+    ["an ELF vmlinux", vmlinux()],
+    ["a bzImage packed with LZ4", bzImage(lz4(vmlinux()))],
+    ["a bzImage with a plain ELF file", bzImage(vmlinux())],
+  ])("recognises %s", (_, image) => {
+    const plan = planLoad(image, 128 * MiB);
+    expect(plan.format).toBe("linux");
+    expect(plan.start).toMatchObject({ mode: "long", rip: KERNEL_ADDRESS });
+  });
+
+  it("unpacks gzip before it loads", async () => {
+    const image = bzImage(gzipSync(vmlinux()));
+    expect(await unpackLinux(image)).toEqual(vmlinux());
+    expect(() => planLoad(image, 128 * MiB)).toThrow("give it to unpackLinux first");
+  });
+
+  const gzip = gzipSync(vmlinux());
+  it.each([
+    [
+      "cut off in its payload",
+      bzImage(lz4(vmlinux())).subarray(0, 4000),
+      "is cut off: it has 4000",
+    ],
+    ["cut off in its header", bzImage(vmlinux()).subarray(0, 0x230), "cut off in its setup header"],
+    [
+      "damaged gzip",
+      bzImage(gzip.map((each, i) => (i > 40 ? each ^ 0x55 : each))),
+      "gzip payload is damaged",
+    ],
+    ["damaged LZ4", bzImage(lz4(vmlinux()).fill(0, 4, 9)), "LZ4 payload is damaged"],
+    ["xz", bzImage(Uint8Array.of(0xfd, 0x37, 0x7a, 0x58, 0x5a, 0, 0, 0)), "packed with xz"],
+    ["zstd", bzImage(Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd, 0, 0, 0, 0)), "packed with zstd"],
+  ])("refuses a kernel that is %s", async (_, image, words) => {
+    await expect(unpackLinux(image, "vmlinuz")).rejects.toThrow(words);
+    await expect(unpackLinux(image, "vmlinuz")).rejects.toMatchObject({ code: "IMAGE_MALFORMED" });
+  });
+
+  const initrd = (bytes: number) => ({ modules: [{ name: "rd", bytes: new Uint8Array(bytes) }] });
+  it.each([
+    ["too little memory", 32, {}, "50 MiB of guest memory are needed, the machine has 32"],
+    [
+      "an initrd that is too large",
+      64,
+      initrd(60 * MiB),
+      "the initrd rd of 62914560 bytes is too large",
+    ],
+    ["two initrds", 64, { modules: [...initrd(1).modules, ...initrd(1).modules] }, "one initrd"],
+    ["a long command line", 64, { commandLine: "x".repeat(2048) }, "at most 2047 bytes"],
+  ])("refuses %s", (_, memory, options, words) => {
+    expect(() => planLoad(vmlinux(), memory * MiB, { name: "vmlinux", ...options })).toThrow(words);
+  });
+
+  it("puts the initrd and the ACPI tables where boot_params says, at the end of memory", () => {
+    const plan = planLoad(vmlinux(), 64 * MiB, { commandLine: "quiet", ...initrd(5000) });
+    const at = (what: string) => plan.pieces.find((each) => each.what === what)!;
+    const params = new DataView(at("the boot parameters").bytes.buffer);
+    expect(params.getUint32(0x218, true)).toBe(at("the initrd").address);
+    expect(params.getUint32(0x21c, true)).toBe(5000);
+    expect(Number(params.getBigUint64(0x70, true))).toBe(at("the ACPI tables").address);
+    expect(new TextDecoder().decode(at("the command line").bytes)).toBe("quiet\0");
+    const entries = Array.from({ length: params.getUint8(0x1e8) }, (_, i) => ({
+      first: Number(params.getBigUint64(0x2d0 + i * 20, true)),
+      bytes: Number(params.getBigUint64(0x2d8 + i * 20, true)),
+    }));
+    expect(entries[0]!.first).toBe(0);
+    entries.forEach((each, i) =>
+      expect(each.first + each.bytes).toBe(entries[i + 1]?.first ?? 64 * MiB),
+    );
+  });
+
+  it("starts in 64-bit mode, in x2APIC mode, with the parameters in RSI", async () => {
+    const machine = await Machine.create({ memoryBytes: 64 * MiB });
+    machine.load(vmlinux());
+    const cpu = machine.vcpus[0]!;
+    expect(cpu.readMsr(0x1b)).toBe(0xfee00d00n);
+    expect(cpu.gpr.rsi).toBe(0x7000n);
+    expect(machine.run({ maxInstructions: 10 }).reason).toBe("idle");
+    expect(cpu.rip).toBe(BigInt(KERNEL_ADDRESS + 1));
+  });
+});
+
+describe("unpackLz4", () => {
+  const frame = (...block: number[]) =>
+    Uint8Array.of(0x02, 0x21, 0x4c, 0x18, block.length, 0, 0, 0, ...block);
+
+  it.each([
+    ["literals", frame(0x30, 97, 98, 99), "abc"],
+    ["a match", frame(0x40, 97, 98, 99, 100, 4, 0, 0x10, 33), "abcdabcd!"],
+    ["a match that overlaps itself", frame(0x11, 97, 1, 0, 0x10, 33), "aaaaaa!"],
+    ["two blocks", Uint8Array.of(...frame(0x10, 97), 2, 0, 0, 0, 0x10, 98), "ab"],
+  ])("unpacks %s", (_, packed, text) => {
+    expect(new TextDecoder().decode(unpackLz4(packed, text.length))).toBe(text);
+  });
+
+  it.each([
+    ["a distance before the block", frame(0x10, 97, 2, 0, 0x10, 33), 6],
+    ["literals behind the end", frame(0x50, 97), 5],
+    ["another length", frame(0x30, 97, 98, 99), 4],
+    ["more than its length", frame(0x30, 97, 98, 99), 2],
+  ])("gives up on %s", (_, packed, length) => {
+    expect(unpackLz4(packed, length)).toBeUndefined();
+  });
+});
+
+describe("cpioArchive", () => {
+  it("writes headers of 110 characters, names and contents on four-byte borders", () => {
+    const archive = cpioArchive([
+      { path: "dev", kind: "folder" },
+      { path: "dev/console", kind: "character-device", major: 5, minor: 1 },
+      { path: "init", kind: "file", bytes: Uint8Array.of(1, 2, 3, 4, 5) },
+    ]);
+    const text = new TextDecoder("latin1").decode(archive);
+    expect(archive.length % 512).toBe(0);
+    expect(text.slice(0, 6)).toBe("070701");
+    expect(text.slice(14, 22)).toBe("000041ED");
+    expect(text.slice(110, 114)).toBe("dev\0");
+    const console = text.indexOf("dev/console") - 110;
+    expect(console % 4).toBe(0);
+    expect(text.slice(console + 14, console + 22)).toBe("00002180");
+    expect(text.slice(console + 78, console + 94)).toBe("0000000500000001");
+    const init = text.indexOf("init\0") - 110;
+    expect(text.slice(init + 54, init + 62)).toBe("00000005");
+    expect(text.slice(init + 116, init + 121)).toBe("\x01\x02\x03\x04\x05");
+    expect(text).toContain("TRAILER!!!\0");
+  });
+});
