@@ -1,5 +1,5 @@
 /**
- * KVM's capabilities as far as they concern APIC IDs: what a userspace asks and switches on.
+ * KVM's capabilities as far as they concern local APICs: what a userspace asks and switches on.
  *
  * Source: Linux Documentation/virt/kvm/api.rst, KVM_CHECK_EXTENSION, KVM_ENABLE_CAP, KVM_CAP_X2APIC_API. The machine has
  * the split irqchip: PIC and I/O APIC are the host's.
@@ -9,11 +9,22 @@ import { longIdObstacle, type Policy } from "./policies.js";
 
 /** Capability numbers. */
 export const KVM_CAP = {
+  NR_VCPUS: 9,
   MAX_VCPUS: 66,
+  DISABLE_QUIRKS: 116,
   SPLIT_IRQCHIP: 121,
   MAX_VCPU_ID: 128,
   X2APIC_API: 129,
+  DISABLE_QUIRKS2: 213,
+  APIC_BUS_CYCLES_NS: 237,
 } as const;
+
+/** Bits of KVM_CAP_DISABLE_QUIRKS and its successor that concern local APICs. */
+export const KVM_X86_QUIRK = {
+  LINT0_REENABLED: 1 << 0,
+  LAPIC_MMIO_HOLE: 1 << 2,
+} as const;
+const QUIRKS = KVM_X86_QUIRK.LINT0_REENABLED | KVM_X86_QUIRK.LAPIC_MMIO_HOLE;
 
 /** Flags of KVM_CAP_X2APIC_API. */
 export const KVM_X2APIC_API = {
@@ -26,30 +37,48 @@ export const KVM_X2APIC_API = {
 const SUPPRESS_EOI_FLAGS =
   KVM_X2APIC_API.ENABLE_SUPPRESS_EOI_BROADCAST | KVM_X2APIC_API.DISABLE_SUPPRESS_EOI_BROADCAST;
 
+/** IDs are below this: 0xffffffff addresses all CPUs. */
+const ID_LIMIT = 0xffffffff;
+/** A cycle of the APIC bus, ns. */
+const BUS_CYCLE_NS = 1;
+
 /** Flags that each preset knows: 4.9 the first two, real parts none. */
 const KNOWN_FLAGS: Readonly<Record<string, number>> = { "kvm-legacy": 3, knl: 0, strict8: 0 };
 const ALL_FLAGS = 0xf;
 
+/** What a machine was made with. */
+export interface CapabilityLimits {
+  readonly vcpuCapacity: number;
+  /** APIC ID of the boot CPU. */
+  readonly bootId: number;
+}
+
 /** A machine's policy as it is now: knobs may be switched on while it runs. */
 export class Capabilities {
   #policy: Policy;
-  readonly #vcpuCapacity: number;
+  #idLimit: number | undefined;
+  readonly #limits: CapabilityLimits;
   readonly #setKnob: (name: string, value: number) => void;
 
   /** @param setKnob - sets a knob in the core, by name */
   constructor(
     policy: Policy,
-    vcpuCapacity: number,
+    limits: CapabilityLimits,
     setKnob: (name: string, value: number) => void,
   ) {
     this.#policy = policy;
-    this.#vcpuCapacity = vcpuCapacity;
+    this.#limits = limits;
     this.#setKnob = setKnob;
   }
 
   /** The policy with everything that was enabled since. */
   get policy(): Policy {
     return this.#policy;
+  }
+
+  /** No CPU can be added with this APIC ID or a higher one: KVM_CAP_MAX_VCPU_ID. */
+  get idLimit(): number {
+    return this.#idLimit ?? ID_LIMIT;
   }
 
   /**
@@ -59,12 +88,18 @@ export class Capabilities {
    */
   checkExtension(capability: number): number {
     switch (capability) {
+      case KVM_CAP.NR_VCPUS:
       case KVM_CAP.MAX_VCPUS:
-        return this.#vcpuCapacity;
+        return this.#limits.vcpuCapacity;
       case KVM_CAP.MAX_VCPU_ID:
-        return 0xffffffff; // IDs are below this
+        return ID_LIMIT;
+      case KVM_CAP.DISABLE_QUIRKS:
       case KVM_CAP.SPLIT_IRQCHIP:
         return 1;
+      case KVM_CAP.DISABLE_QUIRKS2:
+        return QUIRKS;
+      case KVM_CAP.APIC_BUS_CYCLES_NS:
+        return BUS_CYCLE_NS;
       case KVM_CAP.X2APIC_API:
         return this.#knownFlags;
       default:
@@ -73,29 +108,59 @@ export class Capabilities {
   }
 
   /**
-   * KVM_ENABLE_CAP of KVM_CAP_X2APIC_API: at any time, never off again. USE_32BIT_IDS changes the form of the
-   * destination map at its next rebuild only.
+   * KVM_ENABLE_CAP: at any time, never off again.
    *
-   * @throws X2vmError BAD_OPTION for another capability, an unknown flag, or both EOI flags; nothing has changed
+   * KVM_CAP_X2APIC_API: USE_32BIT_IDS changes the form of the destination map at its next rebuild only; of the two EOI
+   * flags the later one counts. KVM_CAP_DISABLE_QUIRKS ignores unknown bits, its successor refuses them.
+   * KVM_CAP_MAX_VCPU_ID: once, above the boot CPU's ID.
+   *
+   * @param value - args[0]: flags, or the limit
+   * @throws X2vmError BAD_OPTION for a capability that cannot be enabled, an unknown flag, both EOI flags, or a limit
+   *   that cannot be; nothing has changed
    */
-  enableCap(capability: number, flags: number): void {
-    if (capability !== KVM_CAP.X2APIC_API || this.#knownFlags === 0) {
-      throw new X2vmError("BAD_OPTION", `Capability ${capability} cannot be enabled here.`);
+  enableCap(capability: number, value: number): void {
+    if (!Number.isSafeInteger(value) || value < 0) {
+      refuse(`${String(value)} is unknown: the value of a capability is a whole number from 0.`);
     }
-    const unknown = (flags & ~this.#knownFlags) >>> 0;
-    if (!Number.isInteger(flags) || flags < 0 || flags > 0xffffffff || unknown !== 0) {
-      throw new X2vmError(
-        "BAD_OPTION",
-        `KVM_CAP_X2APIC_API has flags ${hex(this.#knownFlags)}; ${hex(unknown)} is unknown.`,
-      );
+    if (capability === KVM_CAP.X2APIC_API && this.#knownFlags !== 0) {
+      this.#enableX2apicApi(value);
+    } else if (capability === KVM_CAP.DISABLE_QUIRKS) {
+      this.#disableQuirks(value);
+    } else if (capability === KVM_CAP.DISABLE_QUIRKS2) {
+      checkFlags("KVM_CAP_DISABLE_QUIRKS2", value, QUIRKS);
+      this.#disableQuirks(value);
+    } else if (capability === KVM_CAP.MAX_VCPU_ID) {
+      this.#limitIds(value);
+    } else {
+      refuse(`Capability ${capability} cannot be enabled here.`);
     }
+  }
+
+  #enableX2apicApi(flags: number): void {
+    checkFlags("KVM_CAP_X2APIC_API", flags, this.#knownFlags);
     if ((flags & SUPPRESS_EOI_FLAGS) === SUPPRESS_EOI_FLAGS) {
-      throw new X2vmError("BAD_OPTION", "Suppression of EOI broadcasts cannot be both on and off.");
+      refuse("Suppression of EOI broadcasts cannot be both on and off.");
     }
     if (flags & KVM_X2APIC_API.USE_32BIT_IDS) this.#change("ids32", 1);
     if (flags & KVM_X2APIC_API.DISABLE_BROADCAST_QUIRK) this.#change("quirk", 0);
     if (flags & KVM_X2APIC_API.ENABLE_SUPPRESS_EOI_BROADCAST) this.#change("directedEoi", 2);
     if (flags & KVM_X2APIC_API.DISABLE_SUPPRESS_EOI_BROADCAST) this.#change("directedEoi", 0);
+  }
+
+  #disableQuirks(quirks: number): void {
+    if (quirks & KVM_X86_QUIRK.LINT0_REENABLED) this.#change("lint0Reenabled", 0);
+    if (quirks & KVM_X86_QUIRK.LAPIC_MMIO_HOLE) this.#change("mmioHole", 0);
+  }
+
+  #limitIds(limit: number): void {
+    const { bootId } = this.#limits;
+    if (limit > ID_LIMIT || limit <= bootId) {
+      refuse(`A limit of APIC IDs is above ${hex(bootId)}, the boot CPU, up to ${hex(ID_LIMIT)}.`);
+    }
+    if (this.#idLimit !== undefined && this.#idLimit !== limit) {
+      refuse(`The limit of APIC IDs is ${hex(this.#idLimit)} already.`);
+    }
+    this.#idLimit = limit;
   }
 
   /** Why a hot-added CPU with an ID above 255 could not be woken, as things are now; undefined when it can. */
@@ -112,4 +177,14 @@ export class Capabilities {
     this.#setKnob(knob, value);
     this.#policy = { ...this.#policy, knobs: new Map([...this.#policy.knobs, [knob, value]]) };
   }
+}
+
+/** Flags may have more than 32 bits. */
+function checkFlags(name: string, flags: number, known: number): void {
+  const unknown = BigInt(flags) & ~BigInt(known);
+  if (unknown !== 0n) refuse(`${name} has flags ${hex(known)}; ${hex(unknown)} is unknown.`);
+}
+
+function refuse(message: string): never {
+  throw new X2vmError("BAD_OPTION", message);
 }

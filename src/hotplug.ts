@@ -22,6 +22,8 @@ export interface HotplugContext {
   isTaken(apicId: number): boolean;
   /** All APIC IDs that a CPU of this machine may have; undefined: any. */
   readonly possible: readonly number[] | undefined;
+  /** No CPU can have this ID or a higher one: KVM_CAP_MAX_VCPU_ID. */
+  readonly idLimit: number;
   /** Why INIT and SIPI would not reach a new CPU with an ID above 255; undefined: they would. */
   readonly longIdObstacle: string | undefined;
 }
@@ -35,6 +37,13 @@ export function checkHotplug(
   context: HotplugContext,
 ): void {
   checkApicId(apicId);
+  if (apicId >= context.idLimit) {
+    const limit = hex(context.idLimit);
+    throw new X2vmError(
+      "APIC_ID_RANGE",
+      `APIC ID ${hex(apicId)} is not below ${limit}, the limit that KVM_CAP_MAX_VCPU_ID has set.`,
+    );
+  }
   if (context.isTaken(apicId)) {
     throw new X2vmError(
       "APIC_ID_TAKEN",

@@ -48,7 +48,7 @@ export {
 } from "./trace/apic-text.js";
 export { DEFAULT_POLICY, PRESETS, type Preset } from "./policies.js";
 export { KNOBS, type Knob } from "./knobs.js";
-export { KVM_CAP, KVM_X2APIC_API } from "./capabilities.js";
+export { KVM_CAP, KVM_X2APIC_API, KVM_X86_QUIRK } from "./capabilities.js";
 export type { Interrupts } from "./interrupts.js";
 export { parseFault, type DeliveryModeName, type Fault } from "./faults.js";
 export type { ExtendedValue, Fpu } from "./fpu.js";

@@ -9,6 +9,8 @@ import { applyPolicy, type Policy } from "./policies.js";
 export interface InterruptsSetup {
   readonly policy: Policy;
   readonly vcpuCapacity: number;
+  /** APIC ID of the boot CPU. */
+  readonly bootId: number;
   readonly seed: number;
   /** vcpuIndex of an APIC ID. @throws X2vmError NO_VCPU */
   readonly vcpuIndexOf: (apicId: number) => number;
@@ -27,7 +29,7 @@ export class Interrupts {
     const { exports } = core;
     applyPolicy(setup.policy, (knob, value) => exports.setKnob(knob, value));
     exports.apicInjectSeed(setup.seed, 0);
-    this.#capabilities = new Capabilities(setup.policy, setup.vcpuCapacity, (knob, value) =>
+    this.#capabilities = new Capabilities(setup.policy, setup, (knob, value) =>
       exports.setKnob(knobByName(knob).id, value),
     );
   }
@@ -42,15 +44,24 @@ export class Interrupts {
     return this.#capabilities.longIdObstacle;
   }
 
-  /** KVM_CHECK_EXTENSION for the capabilities that concern APIC IDs. @returns 0 for what is not there */
+  /** No CPU can be added with this APIC ID or a higher one. */
+  get idLimit(): number {
+    return this.#capabilities.idLimit;
+  }
+
+  /** KVM_CHECK_EXTENSION for the capabilities that concern local APICs. @returns 0 for what is not there */
   checkExtension(capability: number): number {
     return this.#capabilities.checkExtension(capability);
   }
 
-  /** KVM_ENABLE_CAP of KVM_CAP_X2APIC_API (129), on at any time and never off. @throws X2vmError BAD_OPTION */
-  enableCap(capability: number, flags: number): void {
+  /**
+   * KVM_ENABLE_CAP of KVM_CAP_X2APIC_API (129) and a few others, on at any time and never off.
+   *
+   * @param value - args[0]: flags, or a limit @throws X2vmError BAD_OPTION; nothing has changed
+   */
+  enableCap(capability: number, value: number): void {
     this.#setup.assertUsable();
-    this.#capabilities.enableCap(capability, flags);
+    this.#capabilities.enableCap(capability, value);
   }
 
   /**

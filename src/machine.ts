@@ -21,7 +21,13 @@ import type { LoadOptions, LoadPlan } from "./loaders/image.js";
 import { planLoad } from "./loaders/load.js";
 import { Interrupts } from "./interrupts.js";
 import { resolveOptions, type MachineOptions, type ResolvedOptions } from "./options.js";
-import type { RunOptions, RunResult, StepResult } from "./run-result.js";
+import {
+  stopOf,
+  type RunOptions,
+  type RunResult,
+  type StepResult,
+  type Stop,
+} from "./run-result.js";
 import { Schedule } from "./schedule.js";
 import { startBootCpu } from "./start.js";
 import { StateHash } from "./state-hash.js";
@@ -31,9 +37,6 @@ import { Vcpu } from "./vcpu.js";
 
 /** Instructions after which `run` of the core returns to the engine, so that its compiler can put in faster code. */
 const SLICE_INSTRUCTIONS = 2 ** 20;
-
-/** What made the machine stop, before the result is put together. */
-type Stop = Pick<RunResult, "reason" | "exitCode" | "vcpuIndex">;
 
 export class Machine {
   /** Every CPU that was ever there, by vcpuIndex; a removed one has the run state "absent". */
@@ -73,6 +76,7 @@ export class Machine {
     this.interrupts = new Interrupts(core, {
       policy: options.policy,
       vcpuCapacity: options.vcpuCapacity,
+      bootId: options.apicIds[0]!,
       seed: options.seed,
       vcpuIndexOf: (apicId) => this.#vcpuOf(apicId).vcpuIndex,
       assertUsable: () => this.#assertUsable(),
@@ -184,8 +188,7 @@ export class Machine {
     this.#runDueActions();
     const exit = this.#inCore(() => this.#core.exports.step(vcpuIndex));
     const raised = this.#core.exports.lastException(vcpuIndex);
-    const stop =
-      this.#stop ?? (exit === abi.EXIT_BUDGET ? undefined : this.#stopOf(exit, vcpuIndex));
+    const stop = this.#stop ?? (exit === abi.EXIT_BUDGET ? undefined : stopOf(exit, vcpuIndex));
     return {
       ...(stop ?? { reason: "stepped" }),
       ...(raised >= 0
@@ -228,6 +231,7 @@ export class Machine {
         this.#options.possibleApicIds === undefined
           ? undefined
           : block.slots.map((slot) => slot.apicId),
+      idLimit: this.interrupts.idLimit,
       longIdObstacle: this.interrupts.longIdObstacle,
     });
     const { knobs } = this.interrupts.policy;
@@ -404,25 +408,7 @@ export class Machine {
     if (exit === abi.EXIT_TIME) {
       return this.virtualNs >= limits.untilNs ? { reason: "time" } : undefined;
     }
-    return this.#stopOf(exit, exports.currentVcpu() >>> 0);
-  }
-
-  /** @param vcpuIndex - the vCPU that ran last */
-  #stopOf(exit: number, vcpuIndex: number): Stop {
-    switch (exit) {
-      case abi.EXIT_IDLE:
-        return { reason: "idle" };
-      case abi.EXIT_TIME:
-        return { reason: "time" };
-      case abi.EXIT_STOP:
-        return { reason: "stopped" };
-      case abi.EXIT_SHUTDOWN:
-        return { reason: "shutdown", vcpuIndex };
-      case abi.EXIT_UNIMPLEMENTED:
-        return { reason: "unimplemented", vcpuIndex };
-      default:
-        throw new Error(`core: unknown exit ${exit}`);
-    }
+    return stopOf(exit, exports.currentVcpu() >>> 0);
   }
 
   #runDueActions(): void {

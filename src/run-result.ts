@@ -1,4 +1,5 @@
 /** How a run is limited, and what it comes back with. */
+import * as abi from "../assembly/abi.js";
 
 /** Why `run` came back. */
 export type StopReason =
@@ -35,4 +36,25 @@ export interface StepResult extends Omit<RunResult, "reason"> {
   readonly reason: StopReason | "stepped";
   /** An exception that was delivered by this step. */
   readonly exception?: { readonly vector: number; readonly hasErrorCode: boolean };
+}
+
+/** What made the machine stop, before the result is put together. */
+export type Stop = Pick<RunResult, "reason" | "exitCode" | "vcpuIndex">;
+
+/** @param exit - EXIT_* of the core, not EXIT_BUDGET; @param vcpuIndex - the vCPU that ran last */
+export function stopOf(exit: number, vcpuIndex: number): Stop {
+  switch (exit) {
+    case abi.EXIT_IDLE:
+      return { reason: "idle" };
+    case abi.EXIT_TIME:
+      return { reason: "time" };
+    case abi.EXIT_STOP:
+      return { reason: "stopped" };
+    case abi.EXIT_SHUTDOWN:
+      return { reason: "shutdown", vcpuIndex };
+    case abi.EXIT_UNIMPLEMENTED:
+      return { reason: "unimplemented", vcpuIndex };
+    default:
+      throw new Error(`core: unknown exit ${exit}`);
+  }
 }

@@ -1,6 +1,6 @@
 /** KVM_CHECK_EXTENSION and KVM_ENABLE_CAP, and the userspace that asks before it hot-adds a CPU above 255. */
 import { describe, expect, it } from "vitest";
-import { KVM_CAP, KVM_X2APIC_API, Machine, X2vmError } from "../../src/index.js";
+import { KVM_CAP, KVM_X2APIC_API, KVM_X86_QUIRK, Machine, X2vmError } from "../../src/index.js";
 
 const {
   USE_32BIT_IDS,
@@ -19,6 +19,12 @@ describe("checkExtension", () => {
     ["knl", KVM_CAP.X2APIC_API, 0],
     ["strict8", KVM_CAP.X2APIC_API, 0],
     ["kvm", KVM_CAP.MAX_VCPUS, 8],
+    ["kvm", KVM_CAP.NR_VCPUS, 8],
+    ["kvm", KVM_CAP.DISABLE_QUIRKS, 1],
+    ["kvm", KVM_CAP.DISABLE_QUIRKS2, 5],
+    ["kvm", KVM_CAP.APIC_BUS_CYCLES_NS, 1],
+    ["kvm", -1, 0],
+    ["kvm", NaN, 0],
     ["kvm", KVM_CAP.MAX_VCPU_ID, 0xffffffff],
     ["kvm", KVM_CAP.SPLIT_IRQCHIP, 1],
     ["kvm", 9999, 0],
@@ -48,6 +54,15 @@ describe("enableCap", () => {
     ["another capability", "kvm", KVM_CAP.MAX_VCPUS, 1, /66 cannot be enabled/],
     ["anything on a real part", "knl", KVM_CAP.X2APIC_API, 1, /129 cannot be enabled/],
     ["no number", "kvm", KVM_CAP.X2APIC_API, NaN, /unknown/],
+    ["half a flag", "kvm", KVM_CAP.X2APIC_API, 1.5, /1.5 is unknown/],
+    ["negative flags", "kvm", KVM_CAP.X2APIC_API, -1, /-1 is unknown/],
+    ["a flag above 32 bits", "kvm", KVM_CAP.X2APIC_API, 2 ** 32, /0x100000000 is unknown/],
+    ["text", "kvm", KVM_CAP.X2APIC_API, "1" as unknown as number, /1 is unknown/],
+    ["an unknown quirk", "kvm", KVM_CAP.DISABLE_QUIRKS2, 7, /0x2 is unknown/],
+    ["an irqchip when vCPUs are there", "kvm", KVM_CAP.SPLIT_IRQCHIP, 24, /121 cannot be/],
+    ["a limit that leaves out the boot CPU", "kvm", KVM_CAP.MAX_VCPU_ID, 0, /above 0x0/],
+    ["a limit above all IDs", "kvm", KVM_CAP.MAX_VCPU_ID, 2 ** 32, /up to 0xffffffff/],
+    ["a capability that is no number", "kvm", NaN, 1, /NaN cannot be enabled/],
   ])("refuses %s", async (_name, policy, capability, flags, sentence) => {
     const target = await machine(policy);
     expect(() => target.interrupts.enableCap(capability, flags)).toThrow(X2vmError);
@@ -74,6 +89,37 @@ describe("enableCap", () => {
     expect(version()).toBe(0x1050014n);
     target.interrupts.enableCap(KVM_CAP.X2APIC_API, DISABLE_SUPPRESS_EOI_BROADCAST);
     expect(version()).toBe(0x50014n);
+  });
+});
+
+describe("KVM_CAP_MAX_VCPU_ID", () => {
+  it("bounds the IDs of CPUs that are added, once", async () => {
+    const target = await machine("kvm");
+    target.interrupts.enableCap(KVM_CAP.MAX_VCPU_ID, 0x124);
+    const add = (apicId: number): unknown => target.hotplug({ apicId, force: true });
+    expect(() => add(0x124)).toThrow(expect.objectContaining({ code: "APIC_ID_RANGE" }));
+    expect(() => add(0x124)).toThrow(/0x124 is not below 0x124/);
+    expect(() => add(0x123)).not.toThrow();
+    target.interrupts.enableCap(KVM_CAP.MAX_VCPU_ID, 0x124);
+    expect(() => target.interrupts.enableCap(KVM_CAP.MAX_VCPU_ID, 0x200)).toThrow(/0x124 already/);
+    expect(() => add(0x150)).toThrow(/not below 0x124/);
+  });
+});
+
+describe("quirks", () => {
+  const knobs = (target: Machine): (number | undefined)[] =>
+    ["lint0Reenabled", "mmioHole"].map((name) => target.interrupts.policy.knobs.get(name));
+
+  it.each([
+    [KVM_CAP.DISABLE_QUIRKS2, KVM_X86_QUIRK.LAPIC_MMIO_HOLE, [1, 0]],
+    [KVM_CAP.DISABLE_QUIRKS2, KVM_X86_QUIRK.LINT0_REENABLED, [0, 1]],
+    [KVM_CAP.DISABLE_QUIRKS, 0xff, [0, 0]],
+    [KVM_CAP.DISABLE_QUIRKS, 2, [1, 1]],
+  ])("of capability %i, disabled by %i, leave %j", async (capability, quirks, left) => {
+    const target = await machine("kvm");
+    target.interrupts.enableCap(capability, quirks);
+    target.interrupts.enableCap(capability, 0);
+    expect(knobs(target)).toEqual(left);
   });
 });
 
