@@ -13,13 +13,13 @@ import { policy } from "./policy";
 import { isListed, isReadable, readRegister, writeEsr, writeRegister } from "./registers";
 
 /**
- * Reads 1, 2 or 4 bytes of the page.
+ * Reads 1, 2 or 4 bytes of the page; of 8, which no register has, each half.
  *
  * @param offset - 0..4095 @returns the bytes, zero-extended: a slice of a register, if it lies in the register's four
  * bytes; 0 where no register is; all ones when the page is not open (x2APIC mode, or disabled)
  */
 export function readMmio(lapic: Lapic, offset: u32, size: u32, now: u64): u32 {
-  const mask = u32.MAX_VALUE >> (32 - (size << 3));
+  const mask = size < 4 ? ((<u32>1) << (size << 3)) - 1 : u32.MAX_VALUE;
   if (!lapic.isPresent || lapic.isX2apic) return mask;
   const register = offset >> 4;
   const byte = offset & 0xf;

@@ -24,6 +24,10 @@ export function isPlainRam(cpu: Vcpu, gpa: u64): bool {
 export function physicalRead<T>(cpu: Vcpu, gpa: u64): T {
   if (isPlainRam(cpu, gpa)) return load<T>(ramBase + <usize>gpa);
   if (sizeof<T>() === 8) {
+    if (isApicPage(cpu, gpa)) {
+      const half = <u64>apicPageRead(cpu, <u32>gpa & 0xfff, 8);
+      return <T>(half | (half << 32));
+    }
     const low = <u64>deviceRead(cpu, gpa, 4);
     return <T>(low | ((<u64>deviceRead(cpu, gpa + 4, 4)) << 32));
   }
@@ -38,6 +42,10 @@ export function physicalWrite<T>(cpu: Vcpu, gpa: u64, value: T): void {
     return;
   }
   if (sizeof<T>() === 8) {
+    if (isApicPage(cpu, gpa)) {
+      apicPageWrite(cpu, <u32>gpa & 0xfff, 8, <u32>value);
+      return;
+    }
     deviceWrite(cpu, gpa, 4, <u32>value);
     deviceWrite(cpu, gpa + 4, 4, <u32>(<u64>value >> 32));
     return;
@@ -45,13 +53,18 @@ export function physicalWrite<T>(cpu: Vcpu, gpa: u64, value: T): void {
   deviceWrite(cpu, gpa, <u32>sizeof<T>(), <u32>value);
 }
 
+/** Its registers have 32 bits: it sees an access of eight bytes as one, devices see two. */
+function isApicPage(cpu: Vcpu, gpa: u64): bool {
+  return (gpa & ~(<u64>0xfff)) === cpu.apicPage;
+}
+
 function deviceRead(cpu: Vcpu, gpa: u64, size: u32): u32 {
-  if ((gpa & ~(<u64>0xfff)) === cpu.apicPage) return apicPageRead(cpu, <u32>gpa & 0xfff, size);
+  if (isApicPage(cpu, gpa)) return apicPageRead(cpu, <u32>gpa & 0xfff, size);
   return mmioRead(<u32>gpa, <u32>(gpa >> 32), size);
 }
 
 function deviceWrite(cpu: Vcpu, gpa: u64, size: u32, value: u32): void {
-  if ((gpa & ~(<u64>0xfff)) === cpu.apicPage) apicPageWrite(cpu, <u32>gpa & 0xfff, size, value);
+  if (isApicPage(cpu, gpa)) apicPageWrite(cpu, <u32>gpa & 0xfff, size, value);
   else mmioWrite(<u32>gpa, <u32>(gpa >> 32), size, value);
 }
 
