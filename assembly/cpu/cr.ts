@@ -238,6 +238,7 @@ export function clts(cpu: Vcpu, op: Op): void {
     return;
   }
   cpu.cr0 &= ~CR0_TS;
+  updateMode(cpu);
   leaveBlock();
 }
 

@@ -5,8 +5,9 @@
  * them in its switch. Every other form keeps the out-of-line handler that the decoder gave it, so a fast handler is
  * never needed for correctness.
  */
-import { MODE_64, MODE_FLAT, MODE_SS32 } from "./mode";
-import { ADDRESS_BASE, ADDRESS_NONE, Op, OP_66, OP_LOCK, OP_REP, OP_REPNE } from "./op";
+import { sseHandler } from "./handler-sse";
+import { MODE_64, MODE_FLAT, MODE_SS32, MODE_SSE } from "./mode";
+import { ADDRESS_BASE, ADDRESS_NONE, ADDRESS_SLOW, Op, OP_66, OP_LOCK, OP_REP, OP_REPNE } from "./op";
 
 export const HANDLER_ONE_BYTE: u16 = 0;
 export const HANDLER_TWO_BYTE: u16 = 1;
@@ -71,10 +72,18 @@ export const SAR_CL: u32 = 174;
 export const CMOV_RR: u32 = 176;
 export const JMP_R: u32 = 178; // indirect, 64-bit: register, memory
 export const CALL_R: u32 = 180;
+// 182 and up: handler-sse.ts.
 
 /** Replaces the out-of-line handler of `op` by a fast one where there is one. @param mode - Vcpu.mode */
 export function specialise(op: Op, mode: u32): void {
   if (op.handler > HANDLER_TWO_BYTE || !(mode & MODE_FLAT)) return;
+  if (mode & MODE_SSE && op.handler === HANDLER_TWO_BYTE && op.kind !== ADDRESS_SLOW) {
+    const fast = sseHandler(op);
+    if (fast !== 0) {
+      op.handler = <u16>fast;
+      return;
+    }
+  }
   const size = op.size;
   if (size === 2 || op.flags & (OP_LOCK | OP_REP | OP_REPNE)) return;
   const isRegister = op.kind === ADDRESS_NONE;

@@ -6,7 +6,7 @@ import { CS, DS, ES, SS } from "../abi";
 import { PAGING_32, PAGING_4LEVEL, PAGING_NONE, PAGING_PAE } from "../mem/paging";
 import { updateTlbTag } from "../mem/tlb";
 import { Vcpu } from "../vcpu";
-import { CR0_PE, CR0_PG, CR4_PAE, EFER_LMA } from "../x86/cr";
+import { CR0_EM, CR0_PE, CR0_PG, CR0_TS, CR4_OSFXSR, CR4_PAE, EFER_LMA } from "../x86/cr";
 import {
   AR_CODE,
   AR_DB,
@@ -24,6 +24,7 @@ export const MODE_32: u32 = 2; // CS.D = 1 outside 64-bit mode
 export const MODE_SS32: u32 = 4; // SS.B = 1: ESP is the stack pointer (not in 64-bit mode)
 export const MODE_FLAT: u32 = 8; // ES, CS, SS and DS all have base 0 and limit 4 GiB, and may be written: no checks needed
 export const MODE_PROTECTED: u32 = 16; // CR0.PE = 1 and not virtual-8086: #UD rules of LAR, LTR, SYSENTER ...
+export const MODE_SSE: u32 = 32; // XMM registers are available: CR0.EM = CR0.TS = 0, CR4.OSFXSR = 1
 
 /** CR0.PE = 1 and RFLAGS.VM = 0. */
 export function isProtected(cpu: Vcpu): bool {
@@ -68,6 +69,7 @@ export function updateMode(cpu: Vcpu): void {
     if (isFlat(cpu, CS) && isFlat(cpu, SS) && isFlat(cpu, DS) && isFlat(cpu, ES)) mode |= MODE_FLAT;
   }
   if (isProtected(cpu)) mode |= MODE_PROTECTED;
+  if (!(cpu.cr0 & (CR0_EM | CR0_TS)) && cpu.cr4 & CR4_OSFXSR) mode |= MODE_SSE;
   cpu.mode = mode;
   if (!(cpu.cr0 & CR0_PG)) cpu.paging = PAGING_NONE;
   else if (cpu.efer & EFER_LMA) cpu.paging = PAGING_4LEVEL;

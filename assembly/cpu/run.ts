@@ -1,7 +1,7 @@
 /**
  * The interpreter's inner loop: runs micro-ops of blocks, and follows links between them.
  *
- * The switch holds the forms that handler.ts chose as fast (fast.ts, fast-alu.ts); all others go out of line.
+ * The switch holds the forms that handler.ts chose as fast (fast.ts, fast-alu.ts, fast-sse.ts); all others go out of line.
  */
 import { SS } from "../abi";
 import { FAULT_NONCANONICAL, FAULT_TRAP, raise, raiseWithError, throughStack } from "../fault";
@@ -21,9 +21,11 @@ import {
 import { blockEnd, leaveBlock, setBlockEnd } from "./control";
 import { Fast } from "./fast";
 import { ADC, ADD, Alu, AND, CMP, OR, SBB, SUB, XOR } from "./fast-alu";
+import { FLOAT_ADD, FLOAT_DIV, FLOAT_MUL, FLOAT_SUB, Sse } from "./fast-sse";
 import { carryFlag, overflowFlag, parityFlag, signFlag, zeroFlag } from "./flags";
 import { currentOp, Memory, setCurrentOp } from "./flat-memory";
 import { CALL_R, JMP, JMP_R, PUSH, RET } from "./handler";
+import { SSE } from "./handler-sse";
 import { MODE_64 } from "./mode";
 import { executeOneByte } from "./onebyte";
 import { Op, OP_BYTES } from "./op";
@@ -79,7 +81,7 @@ function usesStack(cpu: Vcpu, op: Op): bool {
 /** False for returns and indirect jumps: the block that follows them is another one each time. */
 function fallsThrough(op: Op): bool {
   const handler = <u32>op.handler;
-  return !((handler >= RET && handler < JMP) || handler >= JMP_R);
+  return !((handler >= RET && handler < JMP) || (handler >= JMP_R && handler < SSE));
 }
 
 /**
@@ -280,6 +282,60 @@ export function execute(cpu: Vcpu, limit: u32): u32 {
         case 179: Fast.jumpM(cpu, op); break;
         case 180: Fast.callR(cpu, op); break;
         case 181: Fast.callM(cpu, op); break;
+        case 182: Sse.move(cpu, op); break;
+        case 183: Sse.load16(cpu, op, false); break;
+        case 184: Sse.load16(cpu, op, true); break;
+        case 185: Sse.store16(cpu, op, false); break;
+        case 186: Sse.store16(cpu, op, true); break;
+        case 187: Sse.loadPart<u64>(cpu, op); break;
+        case 188: Sse.loadPart<u32>(cpu, op); break;
+        case 189: Sse.storePart<u64>(cpu, op); break;
+        case 190: Sse.storePart<u32>(cpu, op); break;
+        case 191: Sse.movePart<u64>(cpu, op); break;
+        case 192: Sse.movePart<u32>(cpu, op); break;
+        case 193: Sse.moveQuad(cpu, op); break;
+        case 194: Sse.fromGeneral<u32>(cpu, op); break;
+        case 195: Sse.fromGeneral<u64>(cpu, op); break;
+        case 196: Sse.toGeneral<u32>(cpu, op); break;
+        case 197: Sse.toGeneral<u64>(cpu, op); break;
+        case 198: Sse.byteMask(cpu, op); break;
+        case 199: Sse.packedAny(cpu, op); break;
+        case 200: Sse.packedAny(cpu, op); break;
+        case 201: Sse.packed(cpu, op, 0xef); break;
+        case 202: Sse.packed(cpu, op, 0xdb); break;
+        case 203: Sse.packed(cpu, op, 0xeb); break;
+        case 204: Sse.packed(cpu, op, 0xdf); break;
+        case 205: Sse.packed(cpu, op, 0xfc); break;
+        case 206: Sse.packed(cpu, op, 0xfd); break;
+        case 207: Sse.packed(cpu, op, 0xfe); break;
+        case 208: Sse.packed(cpu, op, 0xd4); break;
+        case 209: Sse.packed(cpu, op, 0xf8); break;
+        case 210: Sse.packed(cpu, op, 0xf9); break;
+        case 211: Sse.packed(cpu, op, 0xfa); break;
+        case 212: Sse.packed(cpu, op, 0xfb); break;
+        case 213: Sse.packed(cpu, op, 0x74); break;
+        case 214: Sse.packed(cpu, op, 0x75); break;
+        case 215: Sse.packed(cpu, op, 0x76); break;
+        case 216: Sse.arithmetic<f64>(cpu, op, FLOAT_ADD); break;
+        case 217: Sse.arithmetic<f64>(cpu, op, FLOAT_SUB); break;
+        case 218: Sse.arithmetic<f64>(cpu, op, FLOAT_MUL); break;
+        case 219: Sse.arithmetic<f64>(cpu, op, FLOAT_DIV); break;
+        case 220: Sse.arithmetic<f32>(cpu, op, FLOAT_ADD); break;
+        case 221: Sse.arithmetic<f32>(cpu, op, FLOAT_SUB); break;
+        case 222: Sse.arithmetic<f32>(cpu, op, FLOAT_MUL); break;
+        case 223: Sse.arithmetic<f32>(cpu, op, FLOAT_DIV); break;
+        case 224: Sse.squareRoot<f64>(cpu, op); break;
+        case 225: Sse.squareRoot<f32>(cpu, op); break;
+        case 226: Sse.compare<f64>(cpu, op); break;
+        case 227: Sse.compare<f32>(cpu, op); break;
+        case 228: Sse.integerToDouble<i32>(cpu, op); break;
+        case 229: Sse.integerToDouble<i64>(cpu, op); break;
+        case 230: Sse.truncate<i32>(cpu, op); break;
+        case 231: Sse.truncate<i64>(cpu, op); break;
+        case 232: Sse.singleToDouble(cpu, op); break;
+        case 233: Sse.doubleToSingle(cpu, op); break;
+        case 234: Sse.packedFloat(cpu, op); break;
+        case 235: Sse.packedFloat(cpu, op); break;
         // Two calls, so that the optimizer does not inline it here: this function has to stay small for its registers.
         case 0: outOfLine(cpu, op); break;
         default: outOfLine(cpu, op); break;

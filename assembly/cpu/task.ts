@@ -26,6 +26,7 @@ import { raiseDebug } from "./debug-status";
 import { canMarkBusy, markBusy, raiseSelector } from "./descriptor-table";
 import { DR6_BT } from "./dr";
 import { setRflags } from "./flags";
+import { updateMode } from "./mode";
 import { commitSegment } from "./segment";
 import { loadTaskSegments } from "./task-segments";
 
@@ -99,6 +100,7 @@ export function switchTask(
   cpu.dr7 &= ~DR7_LOCAL;
   if (is16(ar)) load16(cpu, cause);
   else load32(cpu, cause);
+  updateMode(cpu);
   return true;
 }
 

@@ -106,6 +106,15 @@ function isNormal32(bits: u32): bool {
   return ((bits >> 23) & 0xff) - 1 < 0xfe;
 }
 
+/** A normal result above the least normal number: that one may have been tiny before it was rounded, which is #U. */
+function isOrdinary64(bits: u64): bool {
+  return (<u32>(bits >> 52) & 0x7ff) - 2 < 0x7fd;
+}
+
+function isOrdinary32(bits: u32): bool {
+  return ((bits >> 23) & 0xff) - 2 < 0xfd;
+}
+
 /** Length of a significand without its trailing zeros. */
 function length64(bits: u64): u32 {
   return 53 - min<u32>(<u32>ctz<u64>(bits), 52);
@@ -146,7 +155,7 @@ export function arithmetic64(operation: u32, a: u64, b: u64): u64 {
     else if (operation === MUL) r = x * y;
     else if (operation === DIV) r = x / y;
     else r = sqrt<f64>(y);
-    if (isNormal64(reinterpret<u64>(r))) {
+    if (isOrdinary64(reinterpret<u64>(r))) {
       if (mxcsr & PE) return reinterpret<u64>(r);
       const known = exactness64(operation, x, y, r);
       if (known !== UNKNOWN) {
@@ -188,7 +197,7 @@ export function arithmetic32(operation: u32, a: u32, b: u32): u32 {
     else if (operation === MUL) r = x * y;
     else if (operation === DIV) r = x / y;
     else r = sqrt<f32>(y);
-    if (isNormal32(reinterpret<u32>(r))) {
+    if (isOrdinary32(reinterpret<u32>(r))) {
       if (!(mxcsr & PE) && !isExact32(operation, x, y, r)) after |= PE;
       return reinterpret<u32>(r);
     }
