@@ -215,11 +215,7 @@ export class Sse {
         r = x / y;
         isZero = r === zero && x === zero;
       }
-      if (
-        (Sse.isOrdinary<T>(r) || isZero) &&
-        Sse.notDenormal<T>(x) &&
-        Sse.notDenormal<T>(y)
-      ) {
+      if ((Sse.isOrdinary<T>(r) || isZero) && Sse.notDenormal<T>(x) && Sse.notDenormal<T>(y)) {
         store<T>(to, r, XMM);
         return;
       }

@@ -7,7 +7,16 @@
  */
 import { sseHandler } from "./handler-sse";
 import { MODE_64, MODE_FLAT, MODE_SS32, MODE_SSE } from "./mode";
-import { ADDRESS_BASE, ADDRESS_NONE, ADDRESS_SLOW, Op, OP_66, OP_LOCK, OP_REP, OP_REPNE } from "./op";
+import {
+  ADDRESS_BASE,
+  ADDRESS_NONE,
+  ADDRESS_SLOW,
+  Op,
+  OP_66,
+  OP_LOCK,
+  OP_REP,
+  OP_REPNE,
+} from "./op";
 
 export const HANDLER_ONE_BYTE: u16 = 0;
 export const HANDLER_TWO_BYTE: u16 = 1;

@@ -336,8 +336,11 @@ export function execute(cpu: Vcpu, limit: u32): u32 {
         case 233: Sse.doubleToSingle(cpu, op); break;
         case 234: Sse.packedFloat(cpu, op); break;
         case 235: Sse.packedFloat(cpu, op); break;
-        // Two calls, so that the optimizer does not inline it here: this function has to stay small for its registers.
-        case 0: outOfLine(cpu, op); break;
+        // Called from outOfLine as well, so that the optimizer does not inline them here: this function has to stay small
+        // for its registers.
+        case 0: setCurrentOp(op); executeOneByte(cpu, op); if (cpu.fault !== 0) leaveBlock(); break;
+        case 1: setCurrentOp(op); executeTwoByte(cpu, op); if (cpu.fault !== 0) leaveBlock(); break;
+        case 2: outOfLine(cpu, op); break;
         default: outOfLine(cpu, op); break;
       }
       at += OP_BYTES;
