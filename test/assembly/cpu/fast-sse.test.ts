@@ -232,7 +232,8 @@ describe.each(BUILDS)("fast SSE moves, %s core", (build) => {
     target.writeMemory(end - 3, new Uint8Array(3));
     const entry = PT + (end / PAGE) * 8;
     writeU64(target, entry, 0n);
-    vcpu.control.cr3 = vcpu.control.cr3;
+    const { cr3 } = vcpu.control;
+    vcpu.control.cr3 = cr3; // flushes
     expect(runCode(target, code)).toBe(PF);
     expect(vcpu.control.cr2).toBe(BigInt(end));
     expect([...target.readMemory(end - 3, 3)]).toEqual([0, 0, 0]);
