@@ -14,6 +14,7 @@ export type { MachineOptions } from "./options.js";
 export type { CoreBuild, CoreSource } from "./core-source.js";
 export type { HotplugRequest, OstReport } from "./hotplug.js";
 export { cpioArchive, type CpioEntry } from "./loaders/cpio.js";
+export { linuxMachineOptions } from "./linux-machine.js";
 export { isLinux, unpackLinux } from "./loaders/linux-image.js";
 export type {
   BootModule,

@@ -19,7 +19,7 @@ export interface MachineOptions {
   /**
    * Features of KVM's CPUID leaf (40000001H, EAX), as a hypervisor offers them; without it there are no KVM leaves.
    *
-   * Bits with something behind them: 6 PV EOI, 7 PV UNHALT (hypercall KICK_CPU), 11 PV SEND_IPI, 13 PV SCHED_YIELD,
+   * Bits with something behind them: 0, 3 and 24 kvm-clock, 6 PV EOI, 7 PV UNHALT (hypercall KICK_CPU), 11 PV SEND_IPI, 13 PV SCHED_YIELD,
    * 15 15-bit MSI destinations (the policy's knob msiExtDest must agree).
    */
   readonly kvmFeatures?: number;

@@ -52,7 +52,7 @@ dest=0x123, sender=0x23 (or device), nth=3, every=10, chance=0.1 (by --seed). Th
 /** Adds them, with the argument that names the image. */
 export function addGuestOptions(command: Command): Command {
   return command
-    .argument("<image>", "Multiboot kernel, boot sector, or flat binary")
+    .argument("<image>", "Linux or Multiboot kernel, boot sector, or flat binary")
     .option("--cpus <n>", "CPUs, with APIC IDs from 0 (default 1)", (text) =>
       parseNumber(text, "--cpus"),
     )
@@ -61,15 +61,21 @@ export function addGuestOptions(command: Command): Command {
       "CPUs by their 32-bit APIC IDs, the first boots: 0,0x23,0x123",
       (text) => parseApicIds(text, "--apic-ids"),
     )
-    .option("--memory <size>", "guest memory, at most 2G (default 64M)", (text) =>
+    .option("--memory <size>", "guest memory, at most 2G (default 64M; Linux 256M)", (text) =>
       parseSize(text, "--memory"),
     )
-    .option("--append <text>", "command line of a Multiboot kernel")
-    .option("--initrd <files>", "Multiboot modules: FILE [ARGUMENTS],FILE ...")
+    .option("--append <text>", "command line of a Linux or Multiboot kernel")
+    .option(
+      "--initrd <files>",
+      "initrd of a Linux kernel, or Multiboot modules: FILE [ARGUMENTS],FILE ...",
+    )
     .option("--load-address <address>", "load the image as a flat binary at this address", (text) =>
       parseNumber(text, "--load-address"),
     )
-    .option("--format <name>", "boot-sector, multiboot or flat, instead of what the content says")
+    .option(
+      "--format <name>",
+      "boot-sector, multiboot, linux or flat, instead of what the content says",
+    )
     .option(
       "--hotplug <id@time>",
       "add a CPU at a virtual time: 0x123@2ms; can be repeated",

@@ -15,11 +15,13 @@ const EXAMPLES = `
 Examples:
   x2vm run kernel.elf --cpus 4 --append "console=ttyS0"
   x2vm run kernel.elf --initrd "disk.img,module.bin first argument"
+  x2vm run vmlinuz --initrd initrd.img --append "console=ttyS0" --hotplug 0x123@2s
   x2vm run guests/hotplug.bin --apic-ids 0,0x23 --hotplug 0x123@2ms
   x2vm run test.bin --load-address 0x10000 --max-instructions 200M --json
 
-An image is a Multiboot kernel (ELF32, ELF64, or with addresses in its header), a boot sector, or
-with --load-address any bytes: below 1 MiB they start in real mode, above in 32-bit protected mode.
+An image is a Linux kernel (ELF vmlinux, or bzImage packed with gzip or LZ4), a Multiboot kernel
+(ELF32, ELF64, or with addresses in its header), a boot sector, or with --load-address any bytes:
+below 1 MiB they start in real mode, above in 32-bit protected mode.
 
 The serial port (COM1) is the terminal. Ctrl-C ends the run; Ctrl-A c sends a Ctrl-C to the guest.
 A guest ends the run by a write of v to port 0xf4, with exit code (v << 1) | 1, as on QEMU; or by

@@ -2,6 +2,9 @@
 import { basename } from "node:path";
 import {
   Machine,
+  isLinux,
+  linuxMachineOptions,
+  unpackLinux,
   type Fault,
   type LoadOptions,
   type MachineOptions,
@@ -41,8 +44,14 @@ export type AddCpu = (machine: Machine, apicId: number) => void;
 export async function prepare(plan: SessionPlan, addCpu?: AddCpu): Promise<Machine> {
   const force = plan.forceHotplug;
   const add = addCpu ?? ((machine, apicId) => machine.hotplug({ apicId, force }));
-  const machine = await Machine.create(plan.machine);
-  machine.load(plan.image, { name: basename(plan.imagePath), ...plan.load });
+  const name = basename(plan.imagePath);
+  const later = plan.hotplugs.map(({ apicId }) => apicId);
+  const isKernel = plan.load.format === undefined && isLinux(plan.image);
+  const image = isKernel ? await unpackLinux(plan.image, name) : plan.image;
+  const machine = await Machine.create(
+    isKernel ? linuxMachineOptions(plan.machine, later) : plan.machine,
+  );
+  machine.load(image, { name, ...plan.load });
   for (const { apicId, ns } of plan.hotplugs) {
     machine.at(ns, () => {
       add(machine, apicId);
@@ -52,10 +61,9 @@ export async function prepare(plan: SessionPlan, addCpu?: AddCpu): Promise<Machi
       );
     });
   }
-  const later = new Set<unknown>(plan.hotplugs.map(({ apicId }) => apicId));
   injectFaults(
     machine,
-    plan.faults.filter(({ sender }) => !later.has(sender)),
+    plan.faults.filter(({ sender }) => !(later as readonly unknown[]).includes(sender)),
   );
   if (plan.input !== undefined) machine.sendSerial(plan.input);
   return machine;
