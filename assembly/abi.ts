@@ -11,7 +11,6 @@ export const EXIT_IDLE = 1; // every vCPU waits and no timer is armed
 export const EXIT_TIME = 2; // the virtual time given to `setStopTime` is reached
 export const EXIT_STOP = 3; // the host called `requestStop` from a device
 export const EXIT_SHUTDOWN = 4; // a vCPU took a triple fault
-export const EXIT_UNIMPLEMENTED = 5; // an instruction that this core does not know how to run
 
 // Run states of a vCPU (KVM_MP_STATE_*, plus SHUTDOWN and ABSENT).
 export const RUNNABLE = 0;

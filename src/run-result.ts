@@ -9,8 +9,7 @@ export type StopReason =
   | "idle" // every CPU waits, no timer is armed and no action of the host is due
   | "stopped" // `stop` was called
   | "reset" // the guest asked for a reset
-  | "shutdown" // a CPU took a triple fault: `vcpuIndex`
-  | "unimplemented"; // an instruction that this machine does not know: `vcpuIndex`
+  | "shutdown"; // a CPU took a triple fault: `vcpuIndex`
 
 export interface RunOptions {
   /** Instructions at most, all CPUs together; the delivery of a fault counts as one. Default: no limit. */
@@ -23,7 +22,7 @@ export interface RunResult {
   readonly reason: StopReason;
   /** With reason "exit": 32 bits, unsigned. */
   readonly exitCode?: number;
-  /** With reasons "shutdown" and "unimplemented": the CPU that caused it. */
+  /** With reason "shutdown": the CPU that caused it. */
   readonly vcpuIndex?: number;
   /** Retired by this call. */
   readonly instructions: number;
@@ -52,8 +51,6 @@ export function stopOf(exit: number, vcpuIndex: number): Stop {
       return { reason: "stopped" };
     case abi.EXIT_SHUTDOWN:
       return { reason: "shutdown", vcpuIndex };
-    case abi.EXIT_UNIMPLEMENTED:
-      return { reason: "unimplemented", vcpuIndex };
     default:
       throw new Error(`core: unknown exit ${exit}`);
   }

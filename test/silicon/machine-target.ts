@@ -49,9 +49,6 @@ const CR0 = 0x80050033n; // PE MP ET NE WP AM PG
 const CR4 = 0x620n; // PAE OSFXSR OSXMMEXCPT
 const EFER = 0xd00n; // LME LMA NXE
 
-/** Reported as the vector where the machine has none. */
-const UNIMPLEMENTED = 256;
-
 function bytesOf(values: readonly bigint[]): Uint8Array {
   const bytes = new Uint8Array(values.length * 8);
   const view = new DataView(bytes.buffer);
@@ -207,10 +204,7 @@ export class MachineTarget implements SiliconTarget {
 
   step(): { trap?: Trap } {
     const { reason } = this.machine.step(0);
-    if (reason !== "stepped") {
-      if (reason === "unimplemented") return { trap: { vector: UNIMPLEMENTED, errorCode: 0 } };
-      throw new Error(`the machine stopped: ${reason}`);
-    }
+    if (reason !== "stepped") throw new Error(`the machine stopped: ${reason}`);
     if (this.vcpu.cpl !== 0) return {};
     const vector = (Number(this.vcpu.rip) - HANDLER) / HANDLER_BYTES;
     const frameAt = Number(this.vcpu.gpr.rsp);

@@ -14,7 +14,6 @@ const ROWS: [Partial<RunReport> & Pick<RunReport, "reason">, string, number][] =
   [{ reason: "idle" }, "idle: every CPU waits", 0],
   [{ reason: "reset" }, "guest asked for a reset", 0],
   [{ reason: "shutdown", apicId: 0x23 }, "triple fault on CPU 0x23", 1],
-  [{ reason: "unimplemented", apicId: 0x123 }, "unknown instruction on CPU 0x123", 1],
   [{ reason: "budget", isInterrupted: true }, "interrupted", 130],
 ];
 
