@@ -93,7 +93,8 @@ export class Vcpu {
   monitorAddress: u64;
   gdtrBase: u64;
   gdtrLimit: u32;
-  private pad0: u32;
+  /** Mixed into the TLB places of this vCPU's address space (mem/tlb.ts). */
+  tlbSalt: u32;
   idtrBase: u64;
   idtrLimit: u32;
   private pad1: u32;

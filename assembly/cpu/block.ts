@@ -44,9 +44,9 @@ let arenaNext: usize = 0;
 /** Counts every time that all blocks were forgotten: a block pointer from before must not be used. */
 export let generation: u32 = 0;
 
-const JUMP_ENTRIES: u32 = 1024;
+const JUMP_ENTRIES: u32 = 4096;
 /** Entries of 24 bytes: rip u64, space u64 (TLB tag and page flushes), block u32. */
-const jumps: usize = memory.data(1024 * 24, 8);
+const jumps: usize = memory.data(4096 * 24, 8);
 const single: usize = memory.data(64, 8);
 const window: usize = memory.data(32, 8);
 
@@ -119,7 +119,7 @@ export function lookup(cpu: Vcpu): usize {
   const flat = (mode & MODE_FLAT) !== 0;
   const gva = flat ? rip : (cpu.segment(CS).base + rip) & 0xffffffff;
   const space = ((<u64>pageFlushes) << 32) | <u64>(cpu.asid | (cpu.cpl === 3 ? 1 : 0));
-  const jump = jumps + <usize>(<u32>(gva ^ (gva >> 10)) & (JUMP_ENTRIES - 1)) * 24;
+  const jump = jumps + <usize>(<u32>(gva ^ (gva >> 10) ^ (space << 5)) & (JUMP_ENTRIES - 1)) * 24;
   if (load<u64>(jump) === gva && load<u64>(jump, 8) === space) {
     const known = <usize>load<u32>(jump, 16);
     if (load<u32>(known, 4) === (mode | VALID) && (flat || fitsLimit(cpu, rip, known)))

@@ -2,7 +2,7 @@
  * Flat memory operands of the fast handlers: the address is a sum, the TLB check is inline, the slow path a call.
  */
 import { readForWriteSlow, readSlow, writeSlow } from "../mem/access";
-import { TLB_MASK, tlbRead, tlbWrite } from "../mem/tlb";
+import { tlbSlot, tlbRead, tlbWrite } from "../mem/tlb";
 import { Vcpu } from "../vcpu";
 import { leaveBlock } from "./control";
 import { ADDRESS_64, ADDRESS_BASE, Op } from "./op";
@@ -30,7 +30,7 @@ export class Memory {
 
   @inline
   static readAt<T>(cpu: Vcpu, op: Op, gva: u64): T {
-    const entry = tlbRead + ((<usize>((gva >> 12) & TLB_MASK)) << 4);
+    const entry = tlbRead + tlbSlot(cpu, gva);
     if (load<u64>(entry) === (((gva + (sizeof<T>() - 1)) & PAGE) | cpu.tlbTag)) {
       return load<T>(<usize>(<u32>gva + load<u32>(entry, 8)));
     }
@@ -51,7 +51,7 @@ export class Memory {
 
   @inline
   static readForWriteAt<T>(cpu: Vcpu, op: Op, gva: u64): T {
-    const entry = tlbWrite + ((<usize>((gva >> 12) & TLB_MASK)) << 4);
+    const entry = tlbWrite + tlbSlot(cpu, gva);
     if (load<u64>(entry) === (((gva + (sizeof<T>() - 1)) & PAGE) | cpu.tlbTag)) {
       return load<T>(<usize>(<u32>gva + load<u32>(entry, 8)));
     }
@@ -67,7 +67,7 @@ export class Memory {
 
   @inline
   static writeAt<T>(cpu: Vcpu, op: Op, gva: u64, value: T): void {
-    const entry = tlbWrite + ((<usize>((gva >> 12) & TLB_MASK)) << 4);
+    const entry = tlbWrite + tlbSlot(cpu, gva);
     if (load<u64>(entry) === (((gva + (sizeof<T>() - 1)) & PAGE) | cpu.tlbTag)) {
       store<T>(<usize>(<u32>gva + load<u32>(entry, 8)), value);
       return;

@@ -1,13 +1,13 @@
 /** Memory operands wider than eight bytes. As in mem/access.ts, a write that faults changes nothing. */
 import { checkWrite, read, write } from "../mem/access";
-import { TLB_MASK, tlbRead, tlbWrite } from "../mem/tlb";
+import { tlbSlot, tlbRead, tlbWrite } from "../mem/tlb";
 import { Vcpu } from "../vcpu";
 
 const PAGE: u64 = ~(<u64>0xfff);
 
 /** Reads 16 bytes. */
 export function read16(cpu: Vcpu, gva: u64): v128 {
-  const entry = tlbRead + ((<usize>((gva >> 12) & TLB_MASK)) << 4);
+  const entry = tlbRead + tlbSlot(cpu, gva);
   if (load<u64>(entry) === (((gva + 15) & PAGE) | cpu.tlbTag)) {
     return v128.load(<usize>(<u32>gva + load<u32>(entry, 8)));
   }
@@ -19,7 +19,7 @@ export function read16(cpu: Vcpu, gva: u64): v128 {
 
 /** Writes 16 bytes. */
 export function write16(cpu: Vcpu, gva: u64, value: v128): void {
-  const entry = tlbWrite + ((<usize>((gva >> 12) & TLB_MASK)) << 4);
+  const entry = tlbWrite + tlbSlot(cpu, gva);
   if (load<u64>(entry) === (((gva + 15) & PAGE) | cpu.tlbTag)) {
     v128.store(<usize>(<u32>gva + load<u32>(entry, 8)), value);
     return;

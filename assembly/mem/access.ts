@@ -29,7 +29,7 @@ import {
   TAG_SUPERVISOR_AC,
   TAG_USER,
   tlbExecute,
-  TLB_MASK,
+  tlbSlot,
   tlbRead,
   tlbWrite,
 } from "./tlb";
@@ -38,7 +38,7 @@ const PAGE: u64 = ~(<u64>0xfff);
 
 /** Reads with the privilege of the running code. */
 export function read<T>(cpu: Vcpu, gva: u64): T {
-  const entry = tlbRead + ((<usize>((gva >> 12) & TLB_MASK)) << 4);
+  const entry = tlbRead + tlbSlot(cpu, gva);
   if (load<u64>(entry) === (((gva + (sizeof<T>() - 1)) & PAGE) | cpu.tlbTag)) {
     return load<T>(<usize>(<u32>gva + load<u32>(entry, 8)));
   }
@@ -47,7 +47,7 @@ export function read<T>(cpu: Vcpu, gva: u64): T {
 
 /** Writes with the privilege of the running code. */
 export function write<T>(cpu: Vcpu, gva: u64, value: T): void {
-  const entry = tlbWrite + ((<usize>((gva >> 12) & TLB_MASK)) << 4);
+  const entry = tlbWrite + tlbSlot(cpu, gva);
   if (load<u64>(entry) === (((gva + (sizeof<T>() - 1)) & PAGE) | cpu.tlbTag)) {
     store<T>(<usize>(<u32>gva + load<u32>(entry, 8)), value);
     return;
@@ -57,7 +57,7 @@ export function write<T>(cpu: Vcpu, gva: u64, value: T): void {
 
 /** Reads what the same instruction will write: raises the fault of the write. */
 export function readForWrite<T>(cpu: Vcpu, gva: u64): T {
-  const entry = tlbWrite + ((<usize>((gva >> 12) & TLB_MASK)) << 4);
+  const entry = tlbWrite + tlbSlot(cpu, gva);
   if (load<u64>(entry) === (((gva + (sizeof<T>() - 1)) & PAGE) | cpu.tlbTag)) {
     return load<T>(<usize>(<u32>gva + load<u32>(entry, 8)));
   }
@@ -66,7 +66,7 @@ export function readForWrite<T>(cpu: Vcpu, gva: u64): T {
 
 /** Supervisor read whatever the CPL: descriptor tables, TSS. */
 export function readSystem<T>(cpu: Vcpu, gva: u64): T {
-  const entry = tlbRead + ((<usize>((gva >> 12) & TLB_MASK)) << 4);
+  const entry = tlbRead + tlbSlot(cpu, gva);
   if (load<u64>(entry) === (((gva + (sizeof<T>() - 1)) & PAGE) | cpu.asid)) {
     return load<T>(<usize>(<u32>gva + load<u32>(entry, 8)));
   }
@@ -100,7 +100,7 @@ export function checkWriteSystem(cpu: Vcpu, gva: u64, size: u32): bool {
  */
 export function translateFetch(cpu: Vcpu, gva: u64): u64 {
   const tag = cpu.cpl === 3 ? cpu.asid | TAG_USER : cpu.asid;
-  const entry = tlbExecute + ((<usize>((gva >> 12) & TLB_MASK)) << 4);
+  const entry = tlbExecute + tlbSlot(cpu, gva);
   if (load<u64>(entry) === ((gva & PAGE) | tag)) {
     return <u64>(<u32>gva + load<u32>(entry, 8) - <u32>ramBase);
   }
@@ -116,7 +116,7 @@ export function translateFetch(cpu: Vcpu, gva: u64): u64 {
  */
 export function hostRead(cpu: Vcpu, gva: u64): usize {
   const tag = cpu.tlbTag;
-  const entry = tlbRead + ((<usize>((gva >> 12) & TLB_MASK)) << 4);
+  const entry = tlbRead + tlbSlot(cpu, gva);
   if (load<u64>(entry) === ((gva & PAGE) | tag)) return <usize>(<u32>gva + load<u32>(entry, 8));
   return hostAddress(cpu, gva, accessOf(cpu, tag), tlbRead);
 }
@@ -128,7 +128,7 @@ export function hostRead(cpu: Vcpu, gva: u64): usize {
  */
 export function hostWrite(cpu: Vcpu, gva: u64, length: u32): usize {
   const tag = cpu.tlbTag;
-  const entry = tlbWrite + ((<usize>((gva >> 12) & TLB_MASK)) << 4);
+  const entry = tlbWrite + tlbSlot(cpu, gva);
   if (load<u64>(entry) === ((gva & PAGE) | tag)) return <usize>(<u32>gva + load<u32>(entry, 8));
   const host = hostAddress(cpu, gva, accessOf(cpu, tag) | ACCESS_WRITE, tlbWrite);
   if (host !== 0) beforeStore(<u32>(host - ramBase), length);

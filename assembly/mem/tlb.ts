@@ -13,13 +13,26 @@ import { AC_FLAG } from "../x86/eflags";
 import { ramBase } from "../layout";
 
 export const TLB_ENTRIES: usize = 2048;
-export const TLB_MASK: u64 = 2047;
+const TLB_MASK: u64 = 2047;
 const TLB_BYTES: usize = 2048 * 16;
 
 // Static, so that their addresses are constants in the code.
 export const tlbRead: usize = memory.data(2048 * 16, 64);
 export const tlbWrite: usize = memory.data(2048 * 16, 64);
 export const tlbExecute: usize = memory.data(2048 * 16, 64);
+
+/** What an address space adds to the places of its entries. @param tag - any tag of the address space */
+function saltOf(tag: u32): u32 {
+  return (tag >> 2) * 89;
+}
+
+/**
+ * Place of an address in the arrays, in bytes. The address space is mixed in, so that vCPUs which run the same code
+ * at the same addresses do not take each other's entries.
+ */
+export function tlbSlot(cpu: Vcpu, gva: u64): usize {
+  return (<usize>(((gva >> 12) ^ <u64>cpu.tlbSalt) & TLB_MASK)) << 4;
+}
 
 // Privilege part of a tag.
 export const TAG_SUPERVISOR: u32 = 0; // also implicit accesses; under SMAP: user pages refused
@@ -49,6 +62,7 @@ export function flushTlb(cpu: Vcpu): void {
   if (nextAsid > 4092) flushAll();
   cpu.asid = nextAsid;
   cpu.asidEpoch = epoch;
+  cpu.tlbSalt = saltOf(nextAsid);
   nextAsid += 4;
   updateTlbTag(cpu);
 }
@@ -89,7 +103,7 @@ export function flushPage(cpu: Vcpu, gva: u64): void {
     return;
   }
   pageFlushes++;
-  const slot = (<usize>((gva >> 12) & TLB_MASK)) << 4;
+  const slot = tlbSlot(cpu, gva);
   store<u64>(tlbRead + slot, 0);
   store<u64>(tlbWrite + slot, 0);
   store<u64>(tlbExecute + slot, 0);
@@ -109,7 +123,7 @@ export function updateTlbTag(cpu: Vcpu): void {
 /** Enters a translation. @param array - tlbRead, tlbWrite or tlbExecute; @param gpa - inside guest RAM */
 export function fillTlb(array: usize, gva: u64, gpa: u64, tag: u32): void {
   if ((tag & 3) === TAG_SLOW) return;
-  const entry = array + ((<usize>((gva >> 12) & TLB_MASK)) << 4);
+  const entry = array + ((<usize>(((gva >> 12) ^ <u64>saltOf(tag)) & TLB_MASK)) << 4);
   store<u64>(entry, (gva & ~(<u64>0xfff)) | tag);
   store<u32>(entry, <u32>(ramBase + <usize>gpa) - <u32>gva, 8);
 }

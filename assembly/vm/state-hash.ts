@@ -36,6 +36,7 @@ export function hashState(result: usize): void {
 function hashVcpu(cpu: Vcpu): void {
   const record = changetype<usize>(cpu);
   mix(rflags(cpu));
+  mix(cpu.gdtrLimit);
   for (let offset: usize = 0; offset < <usize>VCPU_BYTES; offset += 8) {
     if (isWorkerState(offset)) continue;
     mix(load<u64>(record + offset));
@@ -45,5 +46,6 @@ function hashVcpu(cpu: Vcpu): void {
 function isWorkerState(offset: usize): bool {
   if (offset >= offsetof<Vcpu>("flagResult") && offset < offsetof<Vcpu>("request")) return true;
   if (offset === offsetof<Vcpu>("asid")) return true; // asid and asidEpoch
+  if (offset === offsetof<Vcpu>("gdtrLimit")) return true; // gdtrLimit and tlbSalt
   return offset === offsetof<Vcpu>("tlbTag"); // tlbTag and paging
 }
