@@ -8,7 +8,7 @@
  */
 import { FPU_MXCSR, FPU_XMM, VCPU_FPU } from "../abi";
 import { packed } from "../fpu/sse-integer";
-import { TLB_MASK, tlbRead, tlbWrite } from "../mem/tlb";
+import { tlbRead, tlbSlot, tlbWrite } from "../mem/tlb";
 import { Vcpu } from "../vcpu";
 import { CF, ZF } from "../x86/eflags";
 import { leaveBlock } from "./control";
@@ -59,7 +59,7 @@ export class Sse {
   @inline
   static memory<T>(cpu: Vcpu, op: Op, tlb: usize, aligned: bool): usize {
     const gva = Memory.address(cpu, op);
-    const entry = tlb + ((<usize>((gva >> 12) & TLB_MASK)) << 4);
+    const entry = tlb + tlbSlot(cpu, gva);
     if (load<u64>(entry) !== (((gva + (sizeof<T>() - 1)) & PAGE) | cpu.tlbTag)) return 0;
     if (aligned && <u32>gva & 15) return 0;
     return <usize>(<u32>gva + load<u32>(entry, 8));
