@@ -41,7 +41,13 @@ let firstOp: usize = 0;
 /** Instructions retired in this `execute` before the running block. */
 let retiredBefore: u32 = 0;
 
-/** Instructions retired since `execute` was called, up to the present instruction: for the clock. */
+/** To be called when `execute` has returned and its instructions are accounted: nothing is under way any more. */
+export function endExecute(): void {
+  firstOp = currentOp;
+  retiredBefore = 0;
+}
+
+/** Instructions retired since `execute` was called, up to the present instruction; 0 outside it: for the clock. */
 export function retiredSoFar(): u32 {
   return retiredBefore + <u32>((currentOp - firstOp) / OP_BYTES);
 }

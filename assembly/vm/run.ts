@@ -29,7 +29,7 @@ import {
 } from "../cpu/dr";
 import { is64 } from "../cpu/mode";
 import { clearLastException, deliverFault } from "../cpu/interrupt";
-import { execute } from "../cpu/run";
+import { endExecute, execute } from "../cpu/run";
 import { enterTlb } from "../mem/tlb";
 import { SHADOW_MOV_SS, Vcpu } from "../vcpu";
 import { RF, TF } from "../x86/eflags";
@@ -197,6 +197,7 @@ function runInstructions(cpu: Vcpu, limit: u32): u32 {
   cpu.retired += done;
   totalRetired += done;
   advance(done);
+  endExecute();
   if (breaks) takeDataBreakpoints(cpu, done === 1);
   // MOV SS holds debug traps back, not only interrupts: SDM 3A "Masking Exceptions and Interrupts When Switching Stacks".
   if (traps && done === 1 && !(cpu.shadow & SHADOW_MOV_SS)) raiseDebug(cpu, DR6_BS, true);

@@ -25,3 +25,16 @@ describe.each(BUILDS)("step (%s)", (build) => {
     expect(result).toMatchObject({ reason: "stepped", instructions: 1 });
   });
 });
+
+describe.each(BUILDS)("the clock between runs (%s)", (build) => {
+  it("counts no instruction twice when the host writes the TSC", async () => {
+    // RDTSC asks the clock in the middle of its block.
+    const target = await longMode(build, "90 90 0f 31 90 90 90 f4"); // nop; nop; rdtsc; nop ...
+    target.run({ maxInstructions: 5 });
+    const vcpu = target.vcpus[0]!;
+    vcpu.writeMsr(0x10, 1000n);
+    expect(vcpu.readMsr(0x10)).toBe(1000n);
+    target.run({ maxInstructions: 1 });
+    expect(vcpu.readMsr(0x10)).toBe(1001n);
+  });
+});
