@@ -11,6 +11,8 @@ const FOLDER = mkdtempSync(join(tmpdir(), "x2vm-"));
 
 function x2vm(...args: string[]) {
   const { stdout, stderr, status } = spawnSync(process.execPath, [MAIN, ...args], {
+    // CI systems ask for colours.
+    env: { ...process.env, NO_COLOR: "1" },
     encoding: "utf8",
     input: "",
   });
