@@ -26,7 +26,8 @@ const DR6_WRITABLE: u64 = 0xe00f;
 /** DR7 after RESET: bit 10 is always 1. */
 export const DR7_RESET: u64 = 0x400;
 const DR7_WRITABLE: u64 = 0xffff23ff;
-const DR7_GD: u64 = 1 << 13;
+/** General detect: the next access to a debug register raises #DB; delivery of #DB clears it. */
+export const DR7_GD: u64 = 1 << 13;
 const DR7_ENABLES: u64 = 0xff;
 
 // R/W fields of DR7.

@@ -10,12 +10,12 @@ import { NMI_BLOCKED, Vcpu } from "../vcpu";
 import { DB, DE, DF, ERROR_EXT, GP, NP, PF, SS_FAULT, TS } from "../x86/exception";
 import { RF } from "../x86/eflags";
 import { setEventExt } from "./descriptor-table";
+import { DR7_GD } from "./dr";
 import { rflags } from "./flags";
 import { deliverThroughIdt } from "./gate";
 import { deliverThroughIvt } from "./ivt";
 import { is64, isReal } from "./mode";
 
-const DR7_GD: u64 = 1 << 13;
 /** In the place of a vector: an event whose own nested fault is simply delivered instead of it. */
 const BENIGN: u32 = 0x100;
 

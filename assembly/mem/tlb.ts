@@ -12,14 +12,14 @@ import { CR0_AM, CR4_SMAP } from "../x86/cr";
 import { AC_FLAG } from "../x86/eflags";
 import { ramBase } from "../layout";
 
-export const TLB_ENTRIES: usize = 2048;
-const TLB_MASK: u64 = 2047;
-const TLB_BYTES: usize = 2048 * 16;
+const TLB_ENTRIES: usize = 2048;
+const TLB_MASK: u64 = TLB_ENTRIES - 1;
+const TLB_BYTES: usize = TLB_ENTRIES * 16;
 
 // Static, so that their addresses are constants in the code.
-export const tlbRead: usize = memory.data(2048 * 16, 64);
-export const tlbWrite: usize = memory.data(2048 * 16, 64);
-export const tlbExecute: usize = memory.data(2048 * 16, 64);
+export const tlbRead: usize = memory.data(<i32>TLB_BYTES, 64);
+export const tlbWrite: usize = memory.data(<i32>TLB_BYTES, 64);
+export const tlbExecute: usize = memory.data(<i32>TLB_BYTES, 64);
 
 /** What an address space adds to the places of its entries. @param tag - any tag of the address space */
 function saltOf(tag: u32): u32 {

@@ -4,6 +4,7 @@
  * Source: SDM 3A "Processor State After Reset", "Initialization Overview"; KVM `kvm_vcpu_reset`.
  */
 import { CS, ES, GS, LDTR, TR } from "../abi";
+import { DR6_RESET, DR7_RESET } from "../cpu/dr";
 import { setArithmetic } from "../cpu/flags";
 import { updateMode } from "../cpu/mode";
 import { MISC_ENABLE_RESET } from "../cpu/msr";
@@ -12,14 +13,12 @@ import { flushTlb } from "../mem/tlb";
 import { Vcpu } from "../vcpu";
 import { CR0_CD, CR0_ET, CR0_NW } from "../x86/cr";
 import { FLAG_FIXED } from "../x86/eflags";
+import { PAT_RESET } from "../x86/msr";
 
 const DATA_AR: u32 = 0x93; // present, read/write, accessed
 const CODE_AR: u32 = 0x9b; // present, execute/read, accessed
 const LDT_AR: u32 = 0x82;
 const BUSY_TSS_AR: u32 = 0x8b;
-const PAT_RESET: u64 = 0x0007040600070406;
-const DR6_RESET: u64 = 0xffff0ff0;
-const DR7_RESET: u64 = 0x400;
 
 function setSegment(cpu: Vcpu, n: u32, selector: u32, base: u64, ar: u32): void {
   const segment = cpu.segment(n);
