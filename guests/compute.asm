@@ -10,7 +10,6 @@
 %define MAX_CPUS 4096
 %define STACK_BYTES 512
 %include "lib/guest.inc"
-%include "lib/count.inc"
 
 WINDOW       equ 0x40000000                     ; linear address of the window
 WINDOW_PAGES equ 512

@@ -12,7 +12,6 @@
 %define MAX_CPUS 4096
 %define STACK_BYTES 512
 %include "lib/guest.inc"
-%include "lib/count.inc"
 
 VECTOR_NMI   equ 2
 PING         equ 0x50                           ; to the boot CPU
