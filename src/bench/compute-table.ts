@@ -1,39 +1,34 @@
 /** The result of the compute benchmark as a table. */
 import Table from "cli-table3";
+import type { Sample } from "./compute.js";
 import type { Kernel } from "./kernels.js";
 import { summarize, type Summary } from "./statistics.js";
 
 export interface Row {
   readonly kernel: Kernel;
-  /** Wall time of each run on x2vm, ns. */
-  readonly here: number[];
-  /** The same by the CPU time of this process, which other programs on the host do not stretch. */
-  readonly cpu: number[];
-  /** The same on the peer; empty without one. */
-  readonly there: number[];
+  readonly here: Sample[];
+  /** By name of the peer. */
+  readonly there: ReadonlyMap<string, Sample[]>;
   /** Guest instructions of one run. */
   instructions: number;
 }
 
-/** @param hasPeer - whether to show the peer's columns */
-export function computeTable(rows: readonly Row[], hasPeer: boolean): string {
-  const peerHead = hasPeer ? ["QEMU", "from - to", "speed of x2vm to QEMU"] : [];
+/** By CPU time where every machine's is known, else by wall time. */
+export function computeTable(rows: readonly Row[], peers: readonly string[]): string {
+  const peerHeads = peers.flatMap((name) => [name, "from - to", "x2vm is"]);
   const table = new Table({
-    head: ["kernel", "unit", "x2vm", "from - to", "by CPU time", ...peerHead],
-    colAligns: ["left", "left", "right", "right", "right", "right", "right", "right"],
+    head: ["kernel", "unit", "x2vm", "from - to", ...peerHeads],
+    colAligns: ["left", "left", ...Array.from({ length: 20 }, () => "right" as const)],
     style: { head: [], border: [], compact: true },
   });
   for (const row of rows) {
-    const here = summarize(row.here.map((ns) => inUnit(row, ns)));
-    const cpu = summarize(row.cpu.map((ns) => inUnit(row, ns)));
-    const there = hasPeer ? summarize(row.there.map((ns) => inUnit(row, ns))) : undefined;
-    table.push([
-      row.kernel.title,
-      unit(row.kernel),
-      ...cells(here),
-      number(cpu.median),
-      ...peerCells(row, there),
-    ]);
+    const here = summarize(row.here.map((sample) => inUnit(row, nsOf(sample))));
+    const peerCells = peers.flatMap((name) => {
+      const samples = row.there.get(name)!;
+      const there = summarize(samples.map((sample) => inUnit(row, nsOf(sample))));
+      return [...cells(there), `${number(ratio(row.here, samples))} x`];
+    });
+    table.push([row.kernel.title, unit(row.kernel), ...cells(here), ...peerCells]);
   }
   return table.toString();
 }
@@ -42,6 +37,16 @@ export function computeTable(rows: readonly Row[], hasPeer: boolean): string {
 export function figure(summary: Summary, unit: string): string {
   const [median, range] = cells(summary);
   return `${median} ${unit}  (${range})`;
+}
+
+/** The time that a sample counts by, ns. */
+export function nsOf({ cpuNs, wallNs }: Sample): number {
+  return cpuNs ?? wallNs;
+}
+
+/** How many times as fast the first is. */
+function ratio(here: readonly Sample[], there: readonly Sample[]): number {
+  return summarize(there.map(nsOf)).median / summarize(here.map(nsOf)).median;
 }
 
 function unit({ per }: Kernel): string {
@@ -55,11 +60,6 @@ function inUnit({ kernel, instructions }: Row, ns: number): number {
 
 function cells({ median, least, most }: Summary): string[] {
   return [number(median), `${number(least)} - ${number(most)}`];
-}
-
-function peerCells({ here, there }: Row, summary: Summary | undefined): string[] {
-  if (summary === undefined) return [];
-  return [...cells(summary), number(summarize(there).median / summarize(here).median)];
 }
 
 /** Three significant digits or so. */

@@ -1,21 +1,22 @@
-/** One timed run of a compute kernel, here or on QEMU. */
+/** One timed run of a compute kernel, here or on a peer. */
 import type { MachineOptions } from "../index.js";
 import { runHere } from "./here.js";
 import type { Kernel } from "./kernels.js";
-import { runOnQemu, ticksOf } from "./qemu.js";
+import type { Peer } from "./peers/peer.js";
 import type { TimedLine } from "./stopwatch.js";
 
 export interface Sample {
-  /** Wall time of the kernel. */
-  readonly ns: number;
+  /** Wall time of the kernel, ns. */
+  readonly wallNs: number;
+  /** Of that, the time in which the machine's process had a CPU; undefined where the system does not tell. */
+  readonly cpuNs: number | undefined;
   /** What the guest computed, as it printed it: equal on every machine. */
   readonly result: string;
 }
 
 export interface CountedSample extends Sample {
-  readonly instructions: number;
-  /** Of that, the time in which this process had a CPU, and its compiler threads. */
   readonly cpuNs: number;
+  readonly instructions: number;
 }
 
 /** @param words - more words for the guest's command line */
@@ -28,20 +29,27 @@ export async function computeHere(
   const lines = await runHere(image, `${commandLine(kernel)}${words}`, options);
   const { start, end } = section(lines);
   return {
-    ...sample(start, end),
-    instructions: end.instructions - start.instructions,
+    wallNs: (end.atMs - start.atMs) * 1e6,
     cpuNs: (end.cpuMs - start.cpuMs) * 1e6,
+    instructions: end.instructions - start.instructions,
+    result: resultOf(end),
   };
 }
 
-/** @param ticksPerNs - of its TSC */
-export async function computeOnQemu(
+export async function computeOnPeer(
+  peer: Peer,
   imagePath: string,
   kernel: Kernel,
-  ticksPerNs: number,
 ): Promise<Sample> {
-  const { start, end } = section(await runOnQemu(imagePath, commandLine(kernel)));
-  return { ...sample(start, end), ns: ticksOf(end.text)! / ticksPerNs };
+  const { start, end } = section(await peer.run({ imagePath, commandLine: commandLine(kernel) }));
+  return {
+    wallNs: peer.wallNs(start, end),
+    cpuNs:
+      start.cpuMs === undefined || end.cpuMs === undefined
+        ? undefined
+        : (end.cpuMs - start.cpuMs) * 1e6,
+    result: resultOf(end),
+  };
 }
 
 function commandLine({ name, count }: Kernel): string {
@@ -58,7 +66,6 @@ function section<Line extends TimedLine>(lines: readonly Line[]): { start: Line;
   return { start, end };
 }
 
-function sample(start: TimedLine, end: TimedLine): Sample {
-  const result = /result (\w+)/.exec(end.text)?.[1] ?? "";
-  return { ns: (end.atMs - start.atMs) * 1e6, result };
+function resultOf({ text }: TimedLine): string {
+  return /result (\w+)/.exec(text)?.[1] ?? "";
 }

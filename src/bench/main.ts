@@ -1,5 +1,5 @@
 /**
- * `npm run bench`: how fast the machine runs guest code, beside QEMU where it is installed.
+ * `npm run bench`: how fast the machine runs guest code, beside the peers that are installed.
  *
  * Nothing is asserted about speed. What the kernels compute is compared between the machines.
  */
@@ -8,11 +8,11 @@ import { availableParallelism } from "node:os";
 import { argv, stderr, stdout } from "node:process";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
-import { computeHere, computeOnQemu } from "./compute.js";
-import { computeTable, figure, type Row } from "./compute-table.js";
+import { computeHere, computeOnPeer, type CountedSample } from "./compute.js";
+import { computeTable, figure, nsOf, type Row } from "./compute-table.js";
 import { KERNELS, type Kernel } from "./kernels.js";
+import { findPeers } from "./peers/find.js";
 import { cliMs } from "./process-time.js";
-import { qemuTicksPerNs, qemuVersion } from "./qemu.js";
 import { summarize } from "./statistics.js";
 
 const GUESTS = new URL("../../../guests/", import.meta.url);
@@ -32,7 +32,11 @@ interface Flags {
 
 const flags = new Command("bench")
   .description("Guest code against the wall clock.")
-  .option("--peers <auto|none>", "QEMU beside it, where it is installed", "auto")
+  .option(
+    "--peers <auto|none>",
+    "other machines beside it: QEMU and Bochs, where they are installed",
+    "auto",
+  )
   .option("--repetitions <n>", "runs of each row; the table shows their median", "5")
   .option("--only <kernels>", "some rows: names with commas")
   .parse(argv)
@@ -44,13 +48,11 @@ const kernels =
   flags.only === undefined
     ? KERNELS
     : KERNELS.filter(({ name }) => flags.only!.split(",").includes(name));
-const qemu = flags.peers === "none" ? undefined : qemuVersion();
-const ticksPerNs = qemu === undefined ? 0 : await qemuTicksPerNs(COMPUTE);
+const peers = flags.peers === "none" ? [] : await findPeers(COMPUTE);
 const rows = kernels.map((kernel): Row => ({
   kernel,
   here: [],
-  cpu: [],
-  there: [],
+  there: new Map(peers.map(({ name }) => [name, []])),
   instructions: 0,
 }));
 const alu = KERNELS[0]!;
@@ -72,33 +74,36 @@ for (let i = 0; i < repetitions; i++) {
 }
 progress("");
 
-const peer = qemu === undefined ? "" : ` QEMU ${qemu} (TCG, one CPU) beside it, in turns.`;
+const beside = peers.map(({ title }) => title).join(" and ");
 stdout.write(
   [
-    `Guest code in 64-bit mode through paging, ${availableParallelism()} host CPUs, Node ${process.versions.node}.${peer}`,
-    `Median of ${repetitions} runs by the wall clock, and their range.`,
-    computeTable(rows, qemu !== undefined),
+    `Guest code in 64-bit mode through paging, ${availableParallelism()} host CPUs, Node ${process.versions.node}.`,
+    `Median of ${repetitions} runs by the CPU time of each machine's process, and their range.`,
+    beside === "" ? "No peer." : `In turns with it ran ${beside}.`,
+    computeTable(
+      rows,
+      peers.map(({ name }) => name),
+    ),
     `tight loop, no other CPU           ${figure(summarize(alone), "MIPS")}`,
     `tight loop, ${IDLE_CPUS} halted CPUs too   ${figure(summarize(amongIdle), "MIPS")}`,
     `x2vm run hello.bin, whole process  ${figure(summarize(hello), "ms")}`,
     `release.wasm                       ${(statSync(CORE).size / 1000).toFixed(1)} KB`,
-    qemu === undefined && flags.peers !== "none" ? "QEMU is not installed: no peer." : "",
   ]
     .join("\n")
-    .trimEnd()
     .concat("\n"),
 );
 
 async function measure(row: Row): Promise<void> {
   const here = await computeHere(image, row.kernel);
-  row.here.push(here.ns);
-  row.cpu.push(here.cpuNs);
+  row.here.push(here);
   row.instructions = here.instructions;
-  if (qemu === undefined) return;
-  const there = await computeOnQemu(COMPUTE, row.kernel, ticksPerNs);
-  row.there.push(there.ns);
-  if (there.result !== here.result) {
-    throw new Error(`${row.kernel.name}: x2vm computed ${here.result}, QEMU ${there.result}`);
+  for (const peer of peers) {
+    const there = await computeOnPeer(peer, COMPUTE, row.kernel);
+    row.there.get(peer.name)!.push(there);
+    if (there.result !== here.result) {
+      const { name } = row.kernel;
+      throw new Error(`${name}: x2vm computed ${here.result}, ${peer.name} ${there.result}`);
+    }
   }
 }
 
@@ -106,8 +111,8 @@ function withCount(kernel: Kernel, part: number): Kernel {
   return { ...kernel, count: Math.ceil(kernel.count * part) };
 }
 
-function mips({ instructions, ns }: { instructions: number; ns: number }): number {
-  return (instructions / ns) * 1e3;
+function mips(sample: CountedSample): number {
+  return (sample.instructions / nsOf(sample)) * 1e3;
 }
 
 function progress(text: string): void {

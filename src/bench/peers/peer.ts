@@ -1,0 +1,55 @@
+/**
+ * A peer: another x86 machine in software that runs the same guest image, so that the same code is timed on both.
+ *
+ * A peer is found (`find.ts`) when its program is installed. It says what it cannot run; what it can, it runs in a
+ * process of its own and hands back the guest's lines with the times at which they were complete.
+ */
+import type { TimedLine } from "../stopwatch.js";
+
+/** What a guest asks of a machine. */
+export interface PeerNeeds {
+  readonly cpus: number;
+  /** Whether the guest enters 64-bit mode. */
+  readonly isLong: boolean;
+  /** Whether its APICs must be in x2APIC mode. */
+  readonly isX2apic?: boolean;
+}
+
+export interface PeerGuest {
+  /** A Multiboot image whose header carries its addresses. */
+  readonly imagePath: string;
+  readonly commandLine: string;
+  /** Default: one. */
+  readonly cpus?: number;
+  /** Wall time after which it is killed. Default: a minute. */
+  readonly timeoutMs?: number;
+}
+
+export interface PeerLine extends TimedLine {
+  /** Time that the peer's process has computed until then, ms; undefined where the system does not tell. */
+  readonly cpuMs: number | undefined;
+}
+
+export interface Peer {
+  readonly name: string;
+  readonly version: string;
+  /** Name, version and how it runs guest code, for a legend. */
+  readonly title: string;
+  /** Why it cannot run such a guest, in a few words, or undefined. */
+  obstacle(needs: PeerNeeds): string | undefined;
+  /** @throws Error when the guest does not print DONE in time */
+  run(guest: PeerGuest): Promise<readonly PeerLine[]>;
+  /** Wall time between two lines, ns. A line may hold the ticks of a TSC that the peer takes from its host. */
+  wallNs(start: PeerLine, end: PeerLine): number;
+}
+
+/** The ticks that a guest printed at the end of a run, in a line such as "ticks 123, result 0x45". */
+export function ticksOf(line: string): number | undefined {
+  const match = /ticks (\d+)/.exec(line);
+  return match === null ? undefined : Number(match[1]);
+}
+
+/** Wall time between two lines by the moments at which they arrived, ns. */
+export function arrivalNs(start: PeerLine, end: PeerLine): number {
+  return (end.atMs - start.atMs) * 1e6;
+}

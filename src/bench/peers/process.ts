@@ -1,0 +1,56 @@
+/** A peer's process: from its start to its end, with the lines that its guest prints. */
+import { spawn, spawnSync } from "node:child_process";
+import type { Readable } from "node:stream";
+import { Stopwatch } from "../stopwatch.js";
+import { cpuMsOf } from "./cpu-time.js";
+import type { PeerLine } from "./peer.js";
+
+const DEFAULT_TIMEOUT_MS = 60_000;
+/** The guest's last word. Then it halts, and the process is killed, not before its CPU time was read. */
+const LAST_LINE = "DONE";
+
+export interface PeerProcess {
+  readonly program: string;
+  readonly args: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** Where the guest's lines come from. Default: standard output. */
+  readonly lines?: Readable;
+  readonly timeoutMs?: number | undefined;
+}
+
+/** Output of a program that tells its version, or undefined: not installed. */
+export function outputOf(program: string, ...args: readonly string[]): string | undefined {
+  const { error, stdout, stderr } = spawnSync(program, args, { encoding: "utf8" });
+  return error === undefined ? stdout + stderr : undefined;
+}
+
+/** @throws Error when it ends otherwise, with what the process said */
+export async function runProcess(peer: PeerProcess): Promise<PeerLine[]> {
+  const child = spawn(peer.program, peer.args, {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, ...peer.env },
+  });
+  const lines: PeerLine[] = [];
+  let cpuMs: number | undefined;
+  const stopwatch = new Stopwatch((line) => lines.push({ ...line, cpuMs }));
+  const output = peer.lines ?? child.stdout;
+  output.on("data", (data: Uint8Array) => {
+    cpuMs = cpuMsOf(child.pid!);
+    data.forEach((byte) => stopwatch.take(byte));
+    if (lines.at(-1)?.text === LAST_LINE) child.kill("SIGKILL");
+  });
+  if (output !== child.stdout) child.stdout.resume();
+  let messages = "";
+  child.stderr.on("data", (data: Uint8Array) => (messages += new TextDecoder().decode(data)));
+  const timer = setTimeout(() => child.kill("SIGKILL"), peer.timeoutMs ?? DEFAULT_TIMEOUT_MS);
+  const status = await new Promise<number | null>((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", resolve);
+  });
+  clearTimeout(timer);
+  if (lines.at(-1)?.text !== LAST_LINE) {
+    const text = lines.map((line) => line.text).join(" | ");
+    throw new Error(`${peer.program} ended with ${status} after: ${text} ${messages}`.trimEnd());
+  }
+  return lines;
+}
