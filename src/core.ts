@@ -27,6 +27,8 @@ interface CoreExports extends ApicExports {
   create(vcpuCapacity: number, ramBytes: number, seedLow: number): number;
   addVcpu(apicId: number, flags: number): number;
   removeVcpu(vcpuIndex: number): number;
+  findVcpu(apicId: number): number;
+  slotsInUse(): number;
   vcpuAddress(vcpuIndex: number): number;
   ramAddress(): number;
   exchangeAddress(): number;

@@ -38,14 +38,16 @@ import { Vcpu } from "./vcpu.js";
 /** Instructions after which `run` of the core returns to the engine, so that its compiler can put in faster code. */
 const SLICE_INSTRUCTIONS = 2 ** 20;
 
+const BOOT_VCPU = 0;
+
 export class Machine {
-  /** Every CPU that was ever there, by vcpuIndex; a removed one has the run state "absent". */
-  readonly vcpus: Vcpu[] = [];
   /** Policy of the messages between APICs, KVM's capabilities, faults. */
   readonly interrupts: Interrupts;
   readonly #core: Core;
   readonly #board: Board;
   readonly #options: ResolvedOptions;
+  /** By vcpuIndex, made when first asked for: a million take time and memory. */
+  readonly #vcpus: Vcpu[] = [];
   readonly #schedule = new Schedule();
   readonly #serialListeners = new Listeners<[byte: number]>();
   readonly #postListeners = new Listeners<[code: number]>();
@@ -63,8 +65,8 @@ export class Machine {
     this.#traceSubscriptions = new TraceSubscriptions((mask) => core.exports.setTraceMask(mask));
     this.#board = new Board(this.#outputs(), {
       ramBytes: options.memoryBytes,
-      cpuCount: () => this.cpuSlots.filter((slot) => slot.isEnabled).length,
-      highestApicId: () => Math.max(...this.cpuSlots.map((slot) => slot.apicId)),
+      cpuCount: () => this.#board.cpuHotplug.enabledCount,
+      highestApicId: () => this.#board.cpuHotplug.apicIds.reduce((a, b) => Math.max(a, b), 0),
     });
     if (core.exports.create(options.vcpuCapacity, options.memoryBytes, options.seed) === 0) {
       const wish = `${options.vcpuCapacity} vCPU slots and ${hex(options.memoryBytes)} bytes of guest memory`;
@@ -78,7 +80,7 @@ export class Machine {
       vcpuCapacity: options.vcpuCapacity,
       bootId: options.apicIds[0]!,
       seed: options.seed,
-      vcpuIndexOf: (apicId) => this.#vcpuOf(apicId).vcpuIndex,
+      vcpuIndexOf: (apicId) => this.#vcpuIndexOf(apicId),
       assertUsable: () => this.#assertUsable(),
     });
     if (options.kvmFeatures !== undefined) core.exports.offerKvm(options.kvmFeatures);
@@ -101,6 +103,13 @@ export class Machine {
     const machine = new Machine(core, resolved);
     const imports = machine.#imports();
     return machine;
+  }
+
+  /** Every CPU that was ever there, by vcpuIndex; a removed one has the run state "absent". */
+  get vcpus(): readonly Vcpu[] {
+    const count = this.#isDisposed ? 0 : this.#core.exports.slotsInUse();
+    while (this.#vcpus.length < count) this.#vcpus.push(new Vcpu(this.#core, this.#vcpus.length));
+    return this.#vcpus;
   }
 
   /** Virtual time in nanoseconds since the machine was made. */
@@ -129,8 +138,8 @@ export class Machine {
     return this.#board.mmio;
   }
 
-  /** The CPUs that the machine has or can have, as the guest sees them in the hotplug registers. */
-  get cpuSlots(): readonly Readonly<CpuSlot>[] {
+  /** The CPUs that the machine has or can have, as the guest now sees them in the hotplug registers. */
+  get cpuSlots(): readonly CpuSlot[] {
     return this.#board.cpuHotplug.slots;
   }
 
@@ -141,14 +150,14 @@ export class Machine {
    */
   load(image: Uint8Array, options: LoadOptions = {}): LoadPlan {
     this.#assertUsable();
-    const plan = planLoad(image, this.memoryBytes, options, this.cpuSlots);
+    const plan = planLoad(image, this.memoryBytes, options, () => this.cpuSlots);
     for (const { address, bytes, length } of plan.pieces) {
       const ram = this.#core.ram(this.memoryBytes);
       ram.set(bytes, address);
       ram.fill(0, address + bytes.length, address + length);
       this.#core.exports.ramWritten(address, length);
     }
-    startBootCpu(this.vcpus[0]!, plan.start);
+    startBootCpu(new Vcpu(this.#core, BOOT_VCPU), plan.start);
     return plan;
   }
 
@@ -226,28 +235,19 @@ export class Machine {
     this.#assertUsable();
     const block = this.#board.cpuHotplug;
     checkHotplug(request, {
-      isTaken: (apicId) => block.slots.some((slot) => slot.apicId === apicId && slot.isEnabled),
-      possible:
-        this.#options.possibleApicIds === undefined
-          ? undefined
-          : block.slots.map((slot) => slot.apicId),
+      isTaken: (apicId) => this.#core.exports.findVcpu(apicId) >= 0,
+      possible: this.#options.possibleApicIds === undefined ? undefined : block.apicIds,
       idLimit: this.interrupts.idLimit,
       longIdObstacle: this.interrupts.longIdObstacle,
     });
     const { knobs } = this.interrupts.policy;
-    const vcpu = this.#addVcpu(
+    const vcpuIndex = this.#addVcpu(
       request.apicId,
       knobs.get("hotplugX2apic") === 1 ? abi.ADD_X2APIC : 0,
     );
     const known = block.slotOf(request.apicId);
     block.insert(known >= 0 ? known : block.addSlot(request.apicId, false));
-    return vcpu;
-  }
-
-  #vcpuOf(apicId: number): Vcpu {
-    const vcpu = this.vcpus.find((each) => each.apicId === apicId && each.runState !== "absent");
-    if (vcpu === undefined) throw new X2vmError("NO_VCPU", `No CPU has APIC ID ${hex(apicId)}.`);
-    return vcpu;
+    return this.vcpus[vcpuIndex]!;
   }
 
   /**
@@ -257,10 +257,8 @@ export class Machine {
    */
   unplug({ apicId, force = false }: { apicId: number; force?: boolean }): void {
     this.#assertUsable();
+    this.#vcpuIndexOf(apicId);
     const slot = this.#board.cpuHotplug.slotOf(apicId);
-    if (slot < 0 || !this.#board.cpuHotplug.slots[slot]!.isEnabled) {
-      throw new X2vmError("NO_VCPU", `No CPU has APIC ID ${hex(apicId)}.`);
-    }
     if (slot === 0)
       throw new X2vmError(
         "BOOT_CPU",
@@ -342,7 +340,7 @@ export class Machine {
     this.#postListeners.clear();
     this.#ostListeners.clear();
     this.#traceSubscriptions.clear();
-    this.vcpus.length = 0;
+    this.#vcpus.length = 0;
   }
 
   #imports(): CoreImports {
@@ -435,7 +433,8 @@ export class Machine {
     this.#core.exports.requestStop();
   }
 
-  #addVcpu(apicId: number, flags: number): Vcpu {
+  /** @returns vcpuIndex */
+  #addVcpu(apicId: number, flags: number): number {
     const vcpuIndex = this.#core.exports.addVcpu(apicId, flags);
     if (vcpuIndex === abi.ERROR_CAPACITY) {
       const capacity = this.#options.vcpuCapacity;
@@ -452,18 +451,23 @@ export class Machine {
     }
     if (vcpuIndex < 0)
       throw new X2vmError("APIC_ID_RANGE", `No CPU can have APIC ID ${hex(apicId)}.`);
-    return (this.vcpus[vcpuIndex] ??= new Vcpu(this.#core, vcpuIndex));
+    return vcpuIndex;
+  }
+
+  /** @throws X2vmError NO_VCPU */
+  #vcpuIndexOf(apicId: number): number {
+    const vcpuIndex = this.#core.exports.findVcpu(apicId);
+    if (vcpuIndex < 0) throw new X2vmError("NO_VCPU", `No CPU has APIC ID ${hex(apicId)}.`);
+    return vcpuIndex;
   }
 
   #eject(slot: number): void {
-    const { apicId } = this.#board.cpuHotplug.slots[slot]!;
-    const vcpu = this.vcpus.find((each) => each.apicId === apicId && each.runState !== "absent");
-    if (vcpu !== undefined) this.#core.exports.removeVcpu(vcpu.vcpuIndex);
+    this.#core.exports.removeVcpu(this.#vcpuIndexOf(this.#board.cpuHotplug.apicIds[slot]!));
     this.#board.cpuHotplug.clear(slot);
   }
 
   #reportOst(slot: number, event: number, status: number): void {
-    const { apicId } = this.#board.cpuHotplug.slots[slot]!;
+    const apicId = this.#board.cpuHotplug.apicIds[slot]!;
     this.#ostListeners.tell({ apicId, event, status });
   }
 

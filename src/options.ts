@@ -62,7 +62,7 @@ export function resolveOptions(options: MachineOptions): ResolvedOptions {
   const apicIds = options.apicIds ?? Array.from({ length: cpus }, (_, i) => i);
   if (apicIds.length === 0)
     throw new X2vmError("BAD_OPTION", "apicIds is empty: a machine has at least one CPU.");
-  checkApicIds(apicIds);
+  if (options.apicIds !== undefined) checkApicIds(apicIds);
   const possible = options.possibleApicIds;
   if (possible !== undefined) checkApicIds([...apicIds, ...possible]);
 

@@ -82,27 +82,39 @@ type DebugName = (typeof DEBUG_NAMES)[number];
 export class Vcpu {
   /** Position in the machine's `vcpus`: not an APIC ID. */
   readonly vcpuIndex: number;
-  /** General-purpose registers. */
-  readonly gpr: Registers<GprName>;
-  /** CR0, CR2, CR3, CR4, EFER and XCR0. What depends on them (mode, privilege, TLB) follows at once. */
-  readonly control: Registers<ControlName>;
-  /** DR0 to DR3, DR6, DR7. */
-  readonly debug: Registers<DebugName>;
-  /** x87 and SSE state. */
-  readonly fpu: Fpu;
   readonly #core: Core;
   readonly #base: number;
+  #gpr: Registers<GprName> | undefined;
+  #control: Registers<ControlName> | undefined;
+  #debug: Registers<DebugName> | undefined;
+  #fpu: Fpu | undefined;
 
   /** Machines make these. */
   constructor(core: Core, vcpuIndex: number) {
     this.#core = core;
     this.#base = core.vcpuAddress(vcpuIndex);
     this.vcpuIndex = vcpuIndex;
-    this.gpr = this.#registers(GPR_NAMES, (_, i) => abi.VCPU_GPR + i * 8, false);
-    const controls = Object.keys(CONTROL_OFFSETS) as ControlName[];
-    this.control = this.#registers(controls, (name) => CONTROL_OFFSETS[name], true);
-    this.debug = this.#registers(DEBUG_NAMES, (_, i) => abi.VCPU_DR + i * 8, true);
-    this.fpu = new Fpu(core, this.#base + abi.VCPU_FPU);
+  }
+
+  /** General-purpose registers. */
+  get gpr(): Registers<GprName> {
+    return (this.#gpr ??= this.#registers(GPR_NAMES, (_, i) => abi.VCPU_GPR + i * 8, false));
+  }
+
+  /** CR0, CR2, CR3, CR4, EFER and XCR0. What depends on them (mode, privilege, TLB) follows at once. */
+  get control(): Registers<ControlName> {
+    const names = Object.keys(CONTROL_OFFSETS) as ControlName[];
+    return (this.#control ??= this.#registers(names, (name) => CONTROL_OFFSETS[name], true));
+  }
+
+  /** DR0 to DR3, DR6, DR7. */
+  get debug(): Registers<DebugName> {
+    return (this.#debug ??= this.#registers(DEBUG_NAMES, (_, i) => abi.VCPU_DR + i * 8, true));
+  }
+
+  /** x87 and SSE state. */
+  get fpu(): Fpu {
+    return (this.#fpu ??= new Fpu(this.#core, this.#base + abi.VCPU_FPU));
   }
 
   /** x2APIC ID, 32 bits. */

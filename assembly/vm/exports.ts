@@ -31,7 +31,7 @@ import { hashState } from "./state-hash";
 import { placeTimers } from "./timers";
 import { vcpu } from "./vcpus";
 
-export { addVcpu, removeVcpu } from "./vcpus";
+export { addVcpu, findVcpu, removeVcpu, slotsInUse } from "./vcpus";
 export { requestStop } from "./run";
 
 const exchange: usize = memory.data(4096, 64);

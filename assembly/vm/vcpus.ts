@@ -79,3 +79,14 @@ export function removeVcpu(vcpuIndex: u32): i32 {
   unmarkRunnable(vcpuIndex);
   return 0;
 }
+
+/** The CPU with an x2APIC ID. @returns vcpuIndex, or ERROR_NO_VCPU */
+export function findVcpu(apicId: u32): i32 {
+  const vcpuIndex = findApicId(apicId);
+  return vcpuIndex >= 0 && vcpu(vcpuIndex).runState !== ABSENT ? vcpuIndex : ERROR_NO_VCPU;
+}
+
+/** Slots that a CPU has, or once had. */
+export function slotsInUse(): u32 {
+  return vcpuCount;
+}

@@ -26,6 +26,7 @@ const FLAG_INSERT = 0x02;
 const FLAG_REMOVE = 0x04;
 const FLAG_EJECT = 0x08; // write only
 const FLAG_FIRMWARE_EJECT = 0x10;
+const FLAG_EVENTS = FLAG_INSERT | FLAG_REMOVE | FLAG_FIRMWARE_EJECT;
 
 const COMMAND_NEXT_EVENT = 0;
 const COMMAND_OST_EVENT = 1;
@@ -36,16 +37,24 @@ const COMMAND_ARCH_ID = 3;
 export interface CpuSlot {
   readonly apicId: number;
   /** The CPU is there. */
-  isEnabled: boolean;
+  readonly isEnabled: boolean;
   /** It was added and the guest has not acknowledged that. */
-  isInserting: boolean;
+  readonly isInserting: boolean;
   /** The host asks the guest to give it back. */
-  isRemoving: boolean;
+  readonly isRemoving: boolean;
   /** The guest handed the ejection over to firmware. */
-  isFirmwareEject: boolean;
-  ostEvent: number;
-  ostStatus: number;
+  readonly isFirmwareEject: boolean;
+  readonly ostEvent: number;
+  readonly ostStatus: number;
 }
+
+/** What the guest reported on a slot (_OST). */
+interface OstRecord {
+  readonly event: number;
+  readonly status: number;
+}
+
+const NO_REPORT: OstRecord = { event: 0, status: 0 };
 
 /** What the guest's writes cause outside. */
 export interface CpuHotplugEvents {
@@ -57,9 +66,14 @@ export interface CpuHotplugEvents {
 
 export class CpuHotplugBlock implements Device {
   readonly widest = 4;
-  readonly slots: CpuSlot[] = [];
   readonly #events: CpuHotplugEvents;
   readonly #interrupt: () => void;
+  // By slot; plain numbers, since there may be a million.
+  readonly #apicIds: number[] = [];
+  /** What a read of the flags gives. */
+  readonly #flags: number[] = [];
+  /** Last reports of the slots that had one. */
+  readonly #reports = new Map<number, OstRecord>();
   #selected = 0;
   #command = COMMAND_NEXT_EVENT;
 
@@ -69,56 +83,77 @@ export class CpuHotplugBlock implements Device {
     this.#interrupt = interrupt;
   }
 
+  /** How the slots are now. */
+  get slots(): CpuSlot[] {
+    return this.#apicIds.map((apicId, slot) => {
+      const flags = this.#flags[slot]!;
+      const { event, status } = this.#reports.get(slot) ?? NO_REPORT;
+      return {
+        apicId,
+        isEnabled: (flags & FLAG_ENABLED) !== 0,
+        isInserting: (flags & FLAG_INSERT) !== 0,
+        isRemoving: (flags & FLAG_REMOVE) !== 0,
+        isFirmwareEject: (flags & FLAG_FIRMWARE_EJECT) !== 0,
+        ostEvent: event,
+        ostStatus: status,
+      };
+    });
+  }
+
+  /** APIC IDs by slot. */
+  get apicIds(): readonly number[] {
+    return this.#apicIds;
+  }
+
+  /** CPUs that are there. */
+  get enabledCount(): number {
+    let count = 0;
+    for (const flags of this.#flags) count += flags & FLAG_ENABLED;
+    return count;
+  }
+
   /** Appends a possible CPU. @param isEnabled - it is there from the start @returns its slot */
   addSlot(apicId: number, isEnabled: boolean): number {
-    const flags = { isInserting: false, isRemoving: false, isFirmwareEject: false };
-    return this.slots.push({ apicId, isEnabled, ...flags, ostEvent: 0, ostStatus: 0 }) - 1;
+    this.#flags.push(isEnabled ? FLAG_ENABLED : 0);
+    return this.#apicIds.push(apicId) - 1;
   }
 
   /** Slot of an APIC ID, or -1. */
   slotOf(apicId: number): number {
-    return this.slots.findIndex((slot) => slot.apicId === apicId);
+    return this.#apicIds.indexOf(apicId);
+  }
+
+  /** The CPU of this slot is there. */
+  isEnabled(slot: number): boolean {
+    return (this.#flags[slot]! & FLAG_ENABLED) !== 0;
   }
 
   /** A CPU was plugged into the slot: enabled, with an insert event. */
   insert(slot: number): void {
-    const cpu = this.slots[slot]!;
-    cpu.isEnabled = true;
-    cpu.isInserting = true;
-    cpu.isRemoving = false;
-    cpu.isFirmwareEject = false;
+    this.#flags[slot] = FLAG_ENABLED | FLAG_INSERT;
     this.#interrupt();
   }
 
   /** Asks the guest to give the CPU back: a remove event. */
   requestRemoval(slot: number): void {
-    this.slots[slot]!.isRemoving = true;
+    this.#flags[slot]! |= FLAG_REMOVE;
     this.#interrupt();
   }
 
   /** The CPU is gone: the slot is free, its events are void. */
   clear(slot: number): void {
-    const cpu = this.slots[slot]!;
-    cpu.isEnabled = false;
-    cpu.isInserting = false;
-    cpu.isRemoving = false;
-    cpu.isFirmwareEject = false;
+    this.#flags[slot] = 0;
   }
 
   read(offset: number, _size: AccessSize): number {
-    const slot = this.slots[this.#selected];
-    if (slot === undefined) return 0;
+    const flags = this.#flags[this.#selected];
+    if (flags === undefined) return 0;
     switch (offset) {
       case FLAGS:
-        return (
-          (slot.isEnabled ? FLAG_ENABLED : 0) |
-          (slot.isInserting ? FLAG_INSERT : 0) |
-          (slot.isRemoving ? FLAG_REMOVE : 0) |
-          (slot.isFirmwareEject ? FLAG_FIRMWARE_EJECT : 0)
-        );
+        return flags;
       case DATA:
         if (this.#command === COMMAND_NEXT_EVENT) return this.#selected;
-        return this.#command === COMMAND_ARCH_ID ? slot.apicId : 0;
+        return this.#command === COMMAND_ARCH_ID ? this.#apicIds[this.#selected]! : 0;
       // SELECT_DATA2: command 3 gives the high half of the ID, which is 0 on x86, and so do the others
       default:
         return 0;
@@ -130,11 +165,10 @@ export class CpuHotplugBlock implements Device {
       this.#selected = value;
       return;
     }
-    const slot = this.slots[this.#selected];
-    if (slot === undefined) return;
-    if (offset === FLAGS) this.#act(slot, value);
+    if (this.#selected >= this.#flags.length) return;
+    if (offset === FLAGS) this.#act(value);
     else if (offset === COMMAND) this.#takeCommand(value);
-    else if (offset === DATA) this.#takeData(slot, value);
+    else if (offset === DATA) this.#takeData(value);
   }
 
   state(): DeviceState {
@@ -148,26 +182,34 @@ export class CpuHotplugBlock implements Device {
   fromState(state: DeviceState): void {
     this.#selected = state["selected"] as number;
     this.#command = state["command"] as number;
-    this.slots.splice(
-      0,
-      Infinity,
-      ...(state["slots"] as unknown as CpuSlot[]).map((slot) => ({ ...slot })),
-    );
+    const slots = state["slots"] as unknown as CpuSlot[];
+    this.#apicIds.length = 0;
+    this.#flags.length = 0;
+    this.#reports.clear();
+    for (const [slot, each] of slots.entries()) {
+      this.addSlot(each.apicId, each.isEnabled);
+      if (each.isInserting) this.#flags[slot]! |= FLAG_INSERT;
+      if (each.isRemoving) this.#flags[slot]! |= FLAG_REMOVE;
+      if (each.isFirmwareEject) this.#flags[slot]! |= FLAG_FIRMWARE_EJECT;
+      this.#reports.set(slot, { event: each.ostEvent, status: each.ostStatus });
+    }
   }
 
   /** One action for each write: the first bit that is set, in this order. */
-  #act(slot: CpuSlot, value: number): void {
+  #act(value: number): void {
+    const slot = this.#selected;
+    const flags = this.#flags[slot]!;
     if ((value & FLAG_INSERT) !== 0) {
-      slot.isInserting = false;
+      this.#flags[slot] = flags & ~FLAG_INSERT;
     } else if ((value & FLAG_REMOVE) !== 0) {
-      slot.isRemoving = false;
+      this.#flags[slot] = flags & ~FLAG_REMOVE;
     } else if ((value & (FLAG_EJECT | FLAG_FIRMWARE_EJECT)) !== 0) {
-      if (!slot.isEnabled || this.#selected === 0) return;
+      if ((flags & FLAG_ENABLED) === 0 || slot === 0) return;
       if ((value & FLAG_EJECT) !== 0) {
-        slot.isFirmwareEject = false;
-        this.#events.eject(this.#selected);
+        this.#flags[slot] = flags & ~FLAG_FIRMWARE_EJECT;
+        this.#events.eject(slot);
       } else {
-        slot.isFirmwareEject = true;
+        this.#flags[slot] = flags | FLAG_FIRMWARE_EJECT;
       }
     }
   }
@@ -176,22 +218,24 @@ export class CpuHotplugBlock implements Device {
     if (command > COMMAND_ARCH_ID) return;
     this.#command = command;
     if (command !== COMMAND_NEXT_EVENT) return;
-    for (let i = 0; i < this.slots.length; i++) {
-      const candidate = (this.#selected + i) % this.slots.length;
-      const slot = this.slots[candidate]!;
-      if (slot.isInserting || slot.isRemoving || slot.isFirmwareEject) {
+    const count = this.#flags.length;
+    for (let i = 0; i < count; i++) {
+      const candidate = (this.#selected + i) % count;
+      if ((this.#flags[candidate]! & FLAG_EVENTS) !== 0) {
         this.#selected = candidate;
         return;
       }
     }
   }
 
-  #takeData(slot: CpuSlot, value: number): void {
+  #takeData(value: number): void {
+    const slot = this.#selected;
+    const last = this.#reports.get(slot) ?? NO_REPORT;
     if (this.#command === COMMAND_OST_EVENT) {
-      slot.ostEvent = value;
+      this.#reports.set(slot, { ...last, event: value });
     } else if (this.#command === COMMAND_OST_STATUS) {
-      slot.ostStatus = value;
-      this.#events.ost(this.#selected, slot.ostEvent, value);
+      this.#reports.set(slot, { ...last, status: value });
+      this.#events.ost(slot, last.event, value);
     }
   }
 }

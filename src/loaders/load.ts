@@ -11,14 +11,14 @@ import { findMultibootHeader, planMultiboot } from "./multiboot.js";
 /**
  * Works out where an image goes and how the boot CPU starts. Changes nothing.
  *
- * @param ramBytes - guest RAM; @param cpus - CPUs that the machine has or may get, which Linux finds in ACPI tables
+ * @param ramBytes - guest RAM; @param cpus - gives the CPUs that the machine has or may get; Linux finds them in ACPI tables
  * @throws X2vmError IMAGE_* or BAD_OPTION; the sentence names the file and the reason
  */
 export function planLoad(
   image: Uint8Array,
   ramBytes: number,
   options: LoadOptions = {},
-  cpus: readonly AcpiCpu[] = [{ apicId: 0, isEnabled: true }],
+  cpus: () => readonly AcpiCpu[] = () => [{ apicId: 0, isEnabled: true }],
 ): LoadPlan {
   const name = options.name ?? "image";
   const format = options.format ?? recognise(image, name, options);
@@ -44,7 +44,7 @@ export function planLoad(
     case "multiboot":
       return planMultiboot(image, name, ramBytes, options);
     case "linux":
-      return planLinux(image, name, ramBytes, options, cpus);
+      return planLinux(image, name, ramBytes, options, cpus());
     case "boot-sector":
       return planBootSector(image, name, ramBytes);
     case "flat":
