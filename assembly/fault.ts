@@ -22,8 +22,8 @@ export const FAULT_SOFTWARE: u32 = 0x800;
  */
 export const FAULT_LENGTH_SHIFT: u32 = 16;
 
-/** A #GP(0) for a non-canonical address: `throughStack` makes it #SS(0). */
-export const FAULT_NONCANONICAL: u32 = 0x1000;
+/** A #GP(0) for an address that is not canonical or beyond 4 GiB: `throughStack` makes it #SS(0). */
+export const FAULT_BEYOND: u32 = 0x1000;
 
 /** Records a fault without error code. The first fault of an instruction stays. */
 export function raise(cpu: Vcpu, vector: u32): void {
@@ -44,7 +44,7 @@ export function raisePageFault(cpu: Vcpu, gva: u64, error: u32): void {
   cpu.faultAddress = gva;
 }
 
-/** Makes the #GP(0) of a non-canonical address the #SS(0) that an access through SS takes. */
+/** Makes the #GP(0) of FAULT_BEYOND the #SS(0) that an access through SS takes. */
 export function throughStack(cpu: Vcpu): void {
-  if (cpu.fault & FAULT_NONCANONICAL) cpu.fault = FAULT_PENDING | FAULT_HAS_ERROR | SS_FAULT;
+  if (cpu.fault & FAULT_BEYOND) cpu.fault = FAULT_PENDING | FAULT_HAS_ERROR | SS_FAULT;
 }

@@ -4,7 +4,7 @@
  * Source: SDM 3A "Limit Checking", "Type Checking"; SDM 1 "Segmentation in 64-Bit Mode".
  */
 import { SS } from "../abi";
-import { FAULT_NONCANONICAL, raiseWithError } from "../fault";
+import { FAULT_BEYOND, raiseWithError } from "../fault";
 import { isCanonical } from "../mem/paging";
 import { Vcpu } from "../vcpu";
 import {
@@ -30,6 +30,25 @@ export function offsetOf(cpu: Vcpu, op: Op): u64 {
 }
 
 /**
+ * Raises the fault of an access to a flat 4 GiB segment that runs over its end: #GP(0), or #SS(0) through SS.
+ *
+ * SDM 3A "Limit Checking" leaves it open; silicon faults. 64-bit mode has no such end. @param gva - below 4 GiB
+ */
+export function checkWrap(cpu: Vcpu, gva: u64, size: u32): void {
+  if (gva + size <= 0x100000000 || is64(cpu) || cpu.fault !== 0) return;
+  raiseWithError(cpu, GP, 0);
+  cpu.fault |= FAULT_BEYOND;
+}
+
+/** Linear address of the memory operand, without any check. */
+export function uncheckedAddress(cpu: Vcpu, op: Op): u64 {
+  const offset = offsetOf(cpu, op);
+  const base = cpu.segment(op.segment).base;
+  if (is64(cpu)) return <u32>op.segment < 4 ? offset : base + offset;
+  return (base + offset) & 0xffffffff;
+}
+
+/**
  * Linear address of the memory operand, after the checks of its segment.
  *
  * @param size - bytes accessed, from the operand's first byte; 0 for none (checks nothing but the base)
@@ -42,7 +61,9 @@ export function addressOf(cpu: Vcpu, op: Op, size: u32, isWrite: bool): u64 {
       load<u64>(record + op.base) +
       (load<u64>(record + op.index) << op.scale) +
       <u64>(<i64>op.disp);
-    return op.kind === ADDRESS_64 ? address : address & 0xffffffff;
+    if (op.kind === ADDRESS_64) return address;
+    checkWrap(cpu, address & 0xffffffff, size);
+    return address & 0xffffffff;
   }
   return linear(cpu, op.segment, offsetOf(cpu, op), size, isWrite);
 }
@@ -60,7 +81,7 @@ export function linear(cpu: Vcpu, n: u32, offset: u64, size: u32, isWrite: bool)
     const address = segment.base + offset;
     if (!isCanonical(address)) {
       raiseWithError(cpu, GP, 0);
-      cpu.fault |= FAULT_NONCANONICAL;
+      cpu.fault |= FAULT_BEYOND;
     }
     return address;
   }

@@ -6,7 +6,6 @@
  */
 import { CS, SS } from "../abi";
 import { raise, raiseWithError } from "../fault";
-import { read } from "../mem/access";
 import { Vcpu } from "../vcpu";
 import {
   AR_CONFORMING,
@@ -19,7 +18,6 @@ import {
   TSS32_AVAILABLE,
 } from "../x86/descriptor";
 import { GP, NP, UD } from "../x86/exception";
-import { addressOf } from "./address";
 import { callThroughGate, jumpThroughGate } from "./call-gate";
 import { jumpTo } from "./control";
 import {
@@ -33,7 +31,7 @@ import { checkTarget, peekSized, returnFar } from "./far-return";
 import { commitFramePointer, openFrame, openFrame64, pushFrame } from "./frame";
 import { is64, isLong, isProtected, updateMode } from "./mode";
 import { ADDRESS_NONE, nextRip, Op } from "./op";
-import { setStackPointer } from "./operand";
+import { farSelector, readFarPointer, setStackPointer } from "./operand";
 import { commitCode, commitParagraph, dplOf, hasLegalSize, isCode } from "./segment";
 import { TASK_JUMP, TASK_NEST } from "./task";
 import { availableTss, switchTaskAt } from "./task-gate";
@@ -56,13 +54,8 @@ function readTarget(cpu: Vcpu, op: Op): bool {
     raise(cpu, UD);
     return false;
   }
-  const size = op.size;
-  const gva = addressOf(cpu, op, size + 2, false);
-  if (cpu.fault !== 0) return false;
-  if (size === 4) offset = read<u32>(cpu, gva);
-  else offset = size === 8 ? read<u64>(cpu, gva) : <u64>read<u16>(cpu, gva);
-  if (cpu.fault !== 0) return false;
-  selector = read<u16>(cpu, is64(cpu) ? gva + size : (gva + size) & 0xffffffff);
+  offset = readFarPointer(cpu, op);
+  selector = farSelector;
   return cpu.fault === 0;
 }
 

@@ -4,6 +4,7 @@
 import { readForWriteSlow, readSlow, writeSlow } from "../mem/access";
 import { tlbSlot, tlbRead, tlbWrite } from "../mem/tlb";
 import { Vcpu } from "../vcpu";
+import { checkWrap } from "./address";
 import { leaveBlock } from "./control";
 import { ADDRESS_64, ADDRESS_BASE, Op } from "./op";
 
@@ -39,7 +40,8 @@ export class Memory {
 
   static readMiss<T>(cpu: Vcpu, op: Op, gva: u64): T {
     setCurrentOp(op);
-    const value = readSlow<T>(cpu, gva, cpu.tlbTag);
+    checkWrap(cpu, gva, <u32>sizeof<T>());
+    const value = cpu.fault !== 0 ? <T>0 : readSlow<T>(cpu, gva, cpu.tlbTag);
     if (cpu.fault !== 0) leaveBlock();
     return value;
   }
@@ -60,7 +62,8 @@ export class Memory {
 
   static readForWriteMiss<T>(cpu: Vcpu, op: Op, gva: u64): T {
     setCurrentOp(op);
-    const value = readForWriteSlow<T>(cpu, gva);
+    checkWrap(cpu, gva, <u32>sizeof<T>());
+    const value = cpu.fault !== 0 ? <T>0 : readForWriteSlow<T>(cpu, gva);
     if (cpu.fault !== 0) leaveBlock();
     return value;
   }
@@ -77,7 +80,8 @@ export class Memory {
 
   static writeMiss<T>(cpu: Vcpu, op: Op, gva: u64, value: T): void {
     setCurrentOp(op);
-    writeSlow<T>(cpu, gva, value, cpu.tlbTag);
+    checkWrap(cpu, gva, <u32>sizeof<T>());
+    if (cpu.fault === 0) writeSlow<T>(cpu, gva, value, cpu.tlbTag);
     if (cpu.fault !== 0) leaveBlock();
   }
 }

@@ -42,8 +42,8 @@ function checkPages(cpu: Vcpu, sp: u64, count: u32): bool {
   const last = (base + ((sp - <u64>count * width) & mask)) & addressMask;
   if (((first + width - 1) & PAGE) === (last & PAGE)) return true;
   for (let i: u32 = 1; i <= count; i++) {
-    if (!checkWrite(cpu, (base + ((sp - <u64>i * width) & mask)) & addressMask, width))
-      return false;
+    const gva = (base + ((sp - <u64>i * width) & mask)) & addressMask;
+    if (!checkWrite(cpu, gva, width, width)) return false;
   }
   return true;
 }

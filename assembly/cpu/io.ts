@@ -130,11 +130,12 @@ function stepOf(cpu: Vcpu, size: u32): u64 {
 function ins<T>(cpu: Vcpu, op: Op): void {
   const size = <u32>sizeof<T>();
   const mask = addressMask(op);
-  if (isRepeated(op) && !(cpu.rcx & mask)) return;
   const port = <u32>cpu.rdx & 0xffff;
+  // The right to the port is checked even when there is nothing to repeat, as silicon does.
   if (!allowed(cpu, port, size)) return;
+  if (isRepeated(op) && !(cpu.rcx & mask)) return;
   const gva = linear(cpu, ES, cpu.rdi & mask, size, true);
-  if (cpu.fault !== 0 || !checkWrite(cpu, gva, size)) return;
+  if (cpu.fault !== 0 || !checkWrite(cpu, gva, size, size)) return;
   write<T>(cpu, gva, <T>input(cpu, port, size));
   if (cpu.fault !== 0) return;
   cpu.rdi = stored(cpu.rdi, cpu.rdi + stepOf(cpu, size), mask);
@@ -145,9 +146,10 @@ function ins<T>(cpu: Vcpu, op: Op): void {
 function outs<T>(cpu: Vcpu, op: Op): void {
   const size = <u32>sizeof<T>();
   const mask = addressMask(op);
-  if (isRepeated(op) && !(cpu.rcx & mask)) return;
   const port = <u32>cpu.rdx & 0xffff;
+  // The right to the port is checked even when there is nothing to repeat, as silicon does.
   if (!allowed(cpu, port, size)) return;
+  if (isRepeated(op) && !(cpu.rcx & mask)) return;
   const gva = linear(cpu, op.flags & OP_SEGMENT ? op.segment : DS, cpu.rsi & mask, size, false);
   if (cpu.fault !== 0) return;
   const value = read<T>(cpu, gva);

@@ -8,7 +8,7 @@ import { SS } from "../abi";
 import { throughStack } from "../fault";
 import { read, readForWrite, write } from "../mem/access";
 import { Vcpu } from "../vcpu";
-import { addressOf, linear } from "./address";
+import { addressOf, linear, offsetOf } from "./address";
 import { is64, MODE_SS32 } from "./mode";
 import { ADDRESS_NONE, Op } from "./op";
 
@@ -84,6 +84,27 @@ export function readReg<T>(cpu: Vcpu, op: Op): T {
 
 export function writeReg<T>(cpu: Vcpu, op: Op, value: T): void {
   setRegister<T>(cpu, op.reg, value);
+}
+
+/** Selector of the last `readFarPointer`. */
+export let farSelector: u32 = 0;
+
+/**
+ * Far pointer in memory: the offset is read and checked before the selector behind it.
+ *
+ * @returns the offset; the selector is in `farSelector`
+ */
+export function readFarPointer(cpu: Vcpu, op: Op): u64 {
+  const size = op.size;
+  const gva = addressOf(cpu, op, size, false);
+  if (cpu.fault !== 0) return 0;
+  let offset: u64;
+  if (size === 2) offset = read<u16>(cpu, gva);
+  else offset = size === 4 ? <u64>read<u32>(cpu, gva) : read<u64>(cpu, gva);
+  if (cpu.fault !== 0) return 0;
+  const at = linear(cpu, op.segment, offsetOf(cpu, op) + size, 2, false);
+  if (cpu.fault === 0) farSelector = read<u16>(cpu, at);
+  return offset;
 }
 
 /** Mask of the stack pointer's width: 64-bit mode, SS.B = 1, SS.B = 0. */

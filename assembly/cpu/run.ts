@@ -4,7 +4,7 @@
  * The switch holds the forms that handler.ts chose as fast (fast.ts, fast-alu.ts, fast-sse.ts); all others go out of line.
  */
 import { SS } from "../abi";
-import { FAULT_NONCANONICAL, FAULT_TRAP, raise, raiseWithError, throughStack } from "../fault";
+import { FAULT_BEYOND, FAULT_TRAP, raise, raiseWithError, throughStack } from "../fault";
 import { isCanonical } from "../mem/paging";
 import { Vcpu } from "../vcpu";
 import { GP, UD } from "../x86/exception";
@@ -358,7 +358,7 @@ export function execute(cpu: Vcpu, limit: u32): u32 {
     const branch = taken !== 0 ? <u64>last.imm : 0;
     if (blockEnd() === 0) {
       if (cpu.fault !== 0 && !(cpu.fault & FAULT_TRAP)) {
-        if (cpu.fault & FAULT_NONCANONICAL && usesStack(cpu, last)) throughStack(cpu);
+        if (cpu.fault & FAULT_BEYOND && usesStack(cpu, last)) throughStack(cpu);
         cpu.rip = (cpu.rip + last.end - last.length) & ripMask;
         return limit - left + done - 1;
       }

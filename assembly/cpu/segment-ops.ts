@@ -11,7 +11,7 @@
  */
 import { CS, DS, ES, FS, GS, LDTR, SS, TR } from "../abi";
 import { raise, raiseWithError } from "../fault";
-import { read, readSystem } from "../mem/access";
+import { readSystem } from "../mem/access";
 import { isCanonical } from "../mem/paging";
 import { SHADOW_MOV_SS, Vcpu } from "../vcpu";
 import { CR4_UMIP } from "../x86/cr";
@@ -35,7 +35,6 @@ import {
   TSS32_BUSY,
 } from "../x86/descriptor";
 import { GP, NP, UD } from "../x86/exception";
-import { addressOf } from "./address";
 import { leaveBlock } from "./control";
 import {
   descriptorAddress,
@@ -50,7 +49,17 @@ import {
 import { setZero } from "./flags";
 import { is64, isLong, isProtected } from "./mode";
 import { ADDRESS_NONE, Op } from "./op";
-import { peek, poke, readReg, readRm, setStackPointer, writeReg, writeRm } from "./operand";
+import {
+  farSelector,
+  peek,
+  poke,
+  readFarPointer,
+  readReg,
+  readRm,
+  setStackPointer,
+  writeReg,
+  writeRm,
+} from "./operand";
 import { commitNull, commitSegment, dplOf, loadSegment, segmentChanged } from "./segment";
 
 /** Stores a selector: 16 bits to memory, zero-extended to the operand size in a register. */
@@ -133,19 +142,12 @@ export function loadFarPointer(cpu: Vcpu, op: Op): void {
     raise(cpu, UD);
     return;
   }
-  const size = op.size;
-  const gva = addressOf(cpu, op, size + 2, false);
-  if (cpu.fault !== 0) return;
-  let offset: u64;
-  if (size === 2) offset = read<u16>(cpu, gva);
-  else offset = size === 4 ? <u64>read<u32>(cpu, gva) : read<u64>(cpu, gva);
-  if (cpu.fault !== 0) return;
-  const selector = read<u16>(cpu, is64(cpu) ? gva + size : (gva + size) & 0xffffffff);
+  const offset = readFarPointer(cpu, op);
   if (cpu.fault !== 0) return;
   const n = farPointerSegment(op);
-  loadSegment(cpu, n, selector);
+  loadSegment(cpu, n, farSelector);
   if (cpu.fault !== 0) return;
-  if (size === 2) writeReg<u16>(cpu, op, <u16>offset);
+  if (op.size === 2) writeReg<u16>(cpu, op, <u16>offset);
   else writeReg<u64>(cpu, op, offset);
   segmentChanged(cpu);
 }

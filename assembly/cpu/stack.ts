@@ -133,7 +133,7 @@ export function popRm(cpu: Vcpu, op: Op): void {
 /** True when `size` bytes at SP + offset can be written; raises the fault if not. */
 function checkStack(cpu: Vcpu, offset: u64, size: u32): bool {
   const gva = linear(cpu, SS, (cpu.rsp + offset) & stackMask(cpu), size, true);
-  if (cpu.fault === 0 && checkWrite(cpu, gva, size)) return true;
+  if (cpu.fault === 0 && checkWrite(cpu, gva, size, size)) return true;
   throughStack(cpu);
   return false;
 }

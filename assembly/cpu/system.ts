@@ -126,13 +126,14 @@ export function storeTable(cpu: Vcpu, op: Op): void {
   if (userPrevented(cpu)) return;
   const size: u32 = is64(cpu) ? 10 : 6;
   const gva = addressOf(cpu, op, size, true);
-  if (cpu.fault !== 0 || !checkWrite(cpu, gva, size)) return;
+  if (cpu.fault !== 0 || !checkWrite(cpu, gva, size, 4)) return;
   const isIdt = op.extension === 1;
   write<u16>(cpu, gva, <u16>(isIdt ? cpu.idtrLimit : cpu.gdtrLimit));
   if (cpu.fault !== 0) return;
   const base = isIdt ? cpu.idtrBase : cpu.gdtrBase;
-  if (size === 10) write<u64>(cpu, gva + 2, base);
-  else write<u32>(cpu, gva + 2, <u32>base);
+  // By words: with #AC the image is aligned as a whole.
+  for (let at: u32 = 2; at < size; at += 2)
+    write<u16>(cpu, gva + at, <u16>(base >> ((at - 2) << 3)));
 }
 
 /** LGDT, LIDT m: a 16-bit operand size takes 24 bits of the base. */

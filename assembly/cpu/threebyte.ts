@@ -7,7 +7,7 @@ import { UD } from "../x86/exception";
 import { crc32 } from "./bits";
 import { offers } from "./features";
 import { moveSwappedToMemory, moveSwappedToReg } from "./move";
-import { Op, OP_66, OP_REPNE } from "./op";
+import { Op, OP_66, OP_REP, OP_REPNE } from "./op";
 import { invpcid } from "./system";
 
 /** Executes an instruction of the three-byte maps: 0F 38 and 0F 3A. */
@@ -21,10 +21,10 @@ export function executeThreeByte(cpu: Vcpu, op: Op): void {
   }
 }
 
-/** MOVBE, and CRC32 with F2. */
+/** MOVBE, and CRC32 with F2; F3 has no meaning. */
 function byteSwapOrCrc(cpu: Vcpu, op: Op): void {
   if (op.flags & OP_REPNE) return offers(FEATURE_SSE42) ? crc32(cpu, op) : raise(cpu, UD);
-  if (!offers(FEATURE_MOVBE)) return raise(cpu, UD);
+  if (!offers(FEATURE_MOVBE) || op.flags & OP_REP) return raise(cpu, UD);
   if (op.opcode & 1) moveSwappedToMemory(cpu, op);
   else moveSwappedToReg(cpu, op);
 }

@@ -54,7 +54,7 @@ function xmmCount(cpu: Vcpu): u32 {
 export function fxsave(cpu: Vcpu, op: Op): void {
   if (unavailable(cpu)) return;
   const gva = areaOf(cpu, op, true);
-  if (cpu.fault !== 0 || !checkWrite(cpu, gva, AREA_BYTES)) return;
+  if (cpu.fault !== 0 || !checkWrite(cpu, gva, AREA_BYTES, 16)) return;
   const fpu = fpuOf(cpu);
   const base = changetype<usize>(fpu);
   put16(cpu, gva, fpu.fcw());

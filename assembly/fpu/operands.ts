@@ -4,7 +4,7 @@
  * Source: SDM 2 "Exceptions Type"; SDM 3A "Interaction of SSE with the x87 FPU", "Providing Non-Numeric Exception
  * Handlers". 128-bit memory operands must be aligned unless the instruction says otherwise: else #GP(0).
  */
-import { addressOf } from "../cpu/address";
+import { addressOf, uncheckedAddress } from "../cpu/address";
 import { Op } from "../cpu/op";
 import { raise, raiseWithError } from "../fault";
 import { read, write } from "../mem/access";
@@ -71,9 +71,12 @@ export function setMm(at: usize, value: u64): void {
 
 /** Linear address of a 16-byte memory operand. */
 function address16(cpu: Vcpu, op: Op, aligned: bool, isWrite: bool): u64 {
-  const gva = addressOf(cpu, op, 16, isWrite);
-  if (cpu.fault === 0 && aligned && gva & 15) raiseWithError(cpu, GP, 0);
-  return gva;
+  // Alignment comes before the segment's limit.
+  if (aligned && uncheckedAddress(cpu, op) & 15) {
+    raiseWithError(cpu, GP, 0);
+    return 0;
+  }
+  return addressOf(cpu, op, 16, isWrite);
 }
 
 /** xmm/m128 source. */

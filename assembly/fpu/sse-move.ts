@@ -330,7 +330,11 @@ export function moveBetween(cpu: Vcpu, op: Op, prefix: u32): void {
   } else setMm(regMm(cpu, op), load<u64>(rmXmm(cpu, op)));
 }
 
-/** 0F F7: MASKMOVQ, MASKMOVDQU to DS:rDI: bytes whose mask bit is set. No byte is written when one would fault. */
+/**
+ * 0F F7: MASKMOVQ, MASKMOVDQU to DS:rDI: bytes whose mask bit is set.
+ *
+ * All of the operand must be writable, whatever the mask: the manual leaves that open, silicon does so.
+ */
 export function maskedMove(cpu: Vcpu, op: Op, wide: bool): void {
   if (op.isMemory) {
     raise(cpu, UD);
@@ -344,20 +348,11 @@ export function maskedMove(cpu: Vcpu, op: Op, wide: bool): void {
   const mask = wide ? rmXmm(cpu, op) : rmMm(cpu, op);
   const gva = linear(cpu, op.flags & OP_SEGMENT ? op.segment : DS, offset, bytes, true);
   if (cpu.fault !== 0) return;
-  let first: i32 = -1;
-  let last: u32 = 0;
+  if (!checkWrite(cpu, gva, bytes, 1)) return;
   for (let i: u32 = 0; i < bytes; i++) {
-    if (!(load<u8>(mask + i) & 0x80)) continue;
-    if (first < 0) first = i;
-    last = i;
+    if (load<u8>(mask + i) & 0x80) write<u8>(cpu, gva + i, load<u8>(data + i));
   }
-  if (first >= 0) {
-    if (!checkWrite(cpu, gva + first, last - first + 1)) return;
-    for (let i = <u32>first; i <= last; i++) {
-      if (load<u8>(mask + i) & 0x80) write<u8>(cpu, gva + i, load<u8>(data + i));
-    }
-    if (cpu.fault !== 0) return;
-  }
+  if (cpu.fault !== 0) return;
   if (!wide) enterMmx(cpu);
 }
 

@@ -23,6 +23,7 @@ import { UD } from "../x86/exception";
 import { fxrstor, fxsave, ldmxcsr, stmxcsr } from "./fxsave";
 import {
   enterMmx,
+  memory4,
   mmxUnavailable,
   PREFIX_66,
   PREFIX_F2,
@@ -69,7 +70,7 @@ export function executeSse(cpu: Vcpu, op: Op): void {
   const prefix = prefixOf(op);
   if (map === 1) {
     if (byte === 0xae) group15(cpu, op, prefix);
-    else if (byte === 0x77) emms(cpu);
+    else if (byte === 0x77) emms(cpu, prefix);
     else if (isInteger(byte)) integer(cpu, op, byte, prefix);
     else executeMain(cpu, op, byte, prefix);
   } else if (map === 2) execute38(cpu, op, byte, prefix);
@@ -83,9 +84,9 @@ function refused(cpu: Vcpu, feature: u32): bool {
   return true;
 }
 
-/** 0F 77: EMMS. */
-function emms(cpu: Vcpu): void {
-  if (!offers(FEATURE_MMX)) raise(cpu, UD);
+/** 0F 77: EMMS, without a prefix. */
+function emms(cpu: Vcpu, prefix: u32): void {
+  if (!offers(FEATURE_MMX) || prefix !== PREFIX_NONE) raise(cpu, UD);
   else if (!mmxUnavailable(cpu)) {
     enterMmx(cpu);
     fpuOf(cpu).setTags(0);
@@ -171,7 +172,8 @@ function integer(cpu: Vcpu, op: Op, byte: u32, prefix: u32): void {
     return;
   }
   if (mmxUnavailable(cpu)) return;
-  const b = sourceMm(cpu, op);
+  // PUNPCKLBW, -WD and -DQ take 32 bits from memory.
+  const b = op.isMemory && byte <= 0x62 ? <u64>memory4(cpu, op) : sourceMm(cpu, op);
   if (cpu.fault !== 0) return;
   const mm = regMm(cpu, op);
   const r = packed(byte, v128.load64_zero(mm), i64x2.replace_lane(i64x2.splat(0), 0, b), false);

@@ -12,7 +12,6 @@ import { isProtected } from "../cpu/mode";
 import { Op } from "../cpu/op";
 import { checkWrite, read, write } from "../mem/access";
 import { Vcpu } from "../vcpu";
-import { write10 } from "./memory";
 import { A, NORMAL, unpack80, ZERO } from "./soft";
 import { Fpu, FSW_B, FSW_ES, FSW_EXCEPTIONS, initFpu } from "./state";
 
@@ -149,7 +148,7 @@ function put32(cpu: Vcpu, gva: u64, value: u32): void {
 export function storeEnvironment(cpu: Vcpu, op: Op, fpu: Fpu): void {
   const bytes = environmentBytes(op);
   const gva = addressOf(cpu, op, bytes, true);
-  if (cpu.fault !== 0 || !checkWrite(cpu, gva, bytes)) return;
+  if (cpu.fault !== 0 || !checkWrite(cpu, gva, bytes, op.size)) return;
   writeEnvironment(cpu, op, fpu, gva);
   if (cpu.fault !== 0) return;
   fpu.setFcw(fpu.fcw() | FSW_EXCEPTIONS);
@@ -222,10 +221,12 @@ export function loadEnvironment(cpu: Vcpu, op: Op, fpu: Fpu): void {
 export function save(cpu: Vcpu, op: Op, fpu: Fpu): void {
   const bytes = environmentBytes(op);
   const gva = addressOf(cpu, op, bytes + 80, true);
-  if (cpu.fault !== 0 || !checkWrite(cpu, gva, bytes + 80)) return;
+  if (cpu.fault !== 0 || !checkWrite(cpu, gva, bytes + 80, op.size)) return;
   writeEnvironment(cpu, op, fpu, gva);
   for (let i: u32 = 0; i < 8; i++) {
-    if (cpu.fault === 0) write10(cpu, gva + bytes + i * 10, fpu.sig(i), fpu.high(i));
+    const to = gva + bytes + i * 10;
+    // By words: the image is only aligned to the operand size.
+    for (let at: u32 = 0; at < 10; at += 2) put16(cpu, to + at, load<u16>(fpu.st(i) + at));
   }
   if (cpu.fault === 0) initFpu(fpu);
 }
@@ -241,8 +242,9 @@ export function restore(cpu: Vcpu, op: Op, fpu: Fpu): void {
   readEnvironment(cpu, op, gva);
   for (let i: usize = 0; i < 8; i++) {
     const from = gva + bytes + i * 10;
-    if (cpu.fault === 0) store<u64>(registers + (i << 4), read<u64>(cpu, from));
-    if (cpu.fault === 0) store<u16>(registers + (i << 4), read<u16>(cpu, from + 8), 8);
+    for (let at: usize = 0; at < 10; at += 2) {
+      store<u16>(registers + (i << 4) + at, <u16>get(cpu, from + at, 2));
+    }
   }
   if (cpu.fault !== 0) return;
   commitEnvironment(fpu);

@@ -157,9 +157,14 @@ function storeForbidden(): bool {
   return (flags & ~masks & 0x1f) !== 0;
 }
 
+/** Raises the fault that a store would take. Ten bytes are aligned like eight: SDM 3A "Alignment Check Exception". */
+function checkStore(cpu: Vcpu, gva: u64, size: u32): bool {
+  return checkWrite(cpu, gva, size, min<u32>(size, 8));
+}
+
 /** An unmasked stack underflow: nothing is stored, but the memory operand's faults come first. */
 function refuseStore(cpu: Vcpu, fpu: Fpu, gva: u64, size: u32): void {
-  if (checkWrite(cpu, gva, size)) stackUnderflow(fpu);
+  if (checkStore(cpu, gva, size)) stackUnderflow(fpu);
 }
 
 /** Ends a store to memory whose write succeeded or was forbidden. */
@@ -191,7 +196,7 @@ export function storeReal32(cpu: Vcpu, op: Op, fpu: Fpu, pops: bool): void {
   begin(fpu);
   format32();
   convertForStore(fpu);
-  if (storeForbidden()) checkWrite(cpu, gva, 4);
+  if (storeForbidden()) checkStore(cpu, gva, 4);
   else write<u32>(cpu, gva, pack32());
   if (cpu.fault === 0) finishStore(fpu, pops);
 }
@@ -211,7 +216,7 @@ export function storeReal64(cpu: Vcpu, op: Op, fpu: Fpu, pops: bool): void {
   begin(fpu);
   format64();
   convertForStore(fpu);
-  if (storeForbidden()) checkWrite(cpu, gva, 8);
+  if (storeForbidden()) checkStore(cpu, gva, 8);
   else write<u64>(cpu, gva, pack64());
   if (cpu.fault === 0) finishStore(fpu, pops);
 }
@@ -266,7 +271,7 @@ export function storeInteger(
     if (size === 2) write<u16>(cpu, gva, <u16>value);
     else if (size === 4) write<u32>(cpu, gva, <u32>value);
     else write<u64>(cpu, gva, value);
-  } else checkWrite(cpu, gva, size);
+  } else checkStore(cpu, gva, size);
   if (cpu.fault !== 0) return;
   if (isEmpty) emptyStored(fpu, pops);
   else finishStore(fpu, pops);
@@ -304,7 +309,7 @@ export function storeBcd(cpu: Vcpu, op: Op, fpu: Fpu): void {
   }
   if (isEmpty || !storeForbidden()) {
     write10(cpu, gva, low, high);
-  } else checkWrite(cpu, gva, 10);
+  } else checkStore(cpu, gva, 10);
   if (cpu.fault !== 0) return;
   if (isEmpty) emptyStored(fpu, true);
   else finishStore(fpu, true);

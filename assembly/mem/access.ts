@@ -18,7 +18,9 @@ import {
   ACCESS_SMAP_AC,
   ACCESS_USER,
   ACCESS_WRITE,
+  isCanonical,
   NO_GPA,
+  nonCanonical,
   PAGING_4LEVEL,
   translate,
 } from "./paging";
@@ -78,8 +80,13 @@ export function writeSystem<T>(cpu: Vcpu, gva: u64, value: T): void {
   writeSlow<T>(cpu, gva, value, cpu.asid);
 }
 
-/** Checks that size bytes at gva can be written (both pages), raising the fault if not. Changes nothing else. */
-export function checkWrite(cpu: Vcpu, gva: u64, size: u32): bool {
+/**
+ * Checks that size bytes at gva can be written (both pages), raising the fault if not. Changes nothing else.
+ *
+ * @param alignment - power of two that #AC asks of the address; 1 for none
+ */
+export function checkWrite(cpu: Vcpu, gva: u64, size: u32, alignment: u32): bool {
+  if (refused(cpu, gva, size, alignment, cpu.tlbTag)) return false;
   const access = accessOf(cpu, cpu.tlbTag) | ACCESS_WRITE;
   if (translate(cpu, gva, access) === NO_GPA) return false;
   const last = wrap(cpu, gva + size - 1);
@@ -165,9 +172,18 @@ function wrap(cpu: Vcpu, gva: u64): u64 {
   return cpu.paging === PAGING_4LEVEL ? gva : gva & 0xffffffff;
 }
 
-/** #AC: only CPL 3 with CR0.AM and RFLAGS.AC, whose tag is TAG_SLOW. */
-function misaligned(cpu: Vcpu, gva: u64, size: u32, tag: u32): bool {
-  if ((tag & 3) !== TAG_SLOW || cpu.cpl !== 3 || !(gva & (size - 1))) return false;
+/**
+ * What stops an access before its translation: an address that is not canonical, of its first byte or its last, then
+ * #AC, which CPL 3 with CR0.AM and RFLAGS.AC takes; its tag is TAG_SLOW.
+ *
+ * @param alignment - power of two, bytes; @param tag - privilege, as in `Vcpu.tlbTag` @returns true with the fault raised
+ */
+export function refused(cpu: Vcpu, gva: u64, size: u32, alignment: u32, tag: u32): bool {
+  if (cpu.paging === PAGING_4LEVEL && !(isCanonical(gva) && isCanonical(gva + size - 1))) {
+    nonCanonical(cpu, 0);
+    return true;
+  }
+  if ((tag & 3) !== TAG_SLOW || cpu.cpl !== 3 || !(gva & (alignment - 1))) return false;
   if (!(cpu.cr0 & CR0_AM) || !(cpu.eflags & AC_FLAG)) return false;
   raiseWithError(cpu, AC, 0);
   return true;
@@ -176,7 +192,7 @@ function misaligned(cpu: Vcpu, gva: u64, size: u32, tag: u32): bool {
 /** `read` behind the TLB. @param tag - privilege, as in `Vcpu.tlbTag` */
 export function readSlow<T>(cpu: Vcpu, gva: u64, tag: u32): T {
   const size = <u32>sizeof<T>();
-  if (misaligned(cpu, gva, size, tag)) return <T>0;
+  if (refused(cpu, gva, size, size, tag)) return <T>0;
   const access = accessOf(cpu, tag);
   const gpa = translate(cpu, gva, access);
   if (gpa === NO_GPA) return <T>0;
@@ -199,15 +215,14 @@ export function readSlow<T>(cpu: Vcpu, gva: u64, tag: u32): T {
 
 /** `readForWrite` behind the TLB. @param tag - privilege, as in `Vcpu.tlbTag` */
 export function readForWriteSlow<T>(cpu: Vcpu, gva: u64): T {
-  if (misaligned(cpu, gva, <u32>sizeof<T>(), cpu.tlbTag)) return <T>0;
-  if (!checkWrite(cpu, gva, <u32>sizeof<T>())) return <T>0;
+  if (!checkWrite(cpu, gva, <u32>sizeof<T>(), <u32>sizeof<T>())) return <T>0;
   return readSlow<T>(cpu, gva, cpu.tlbTag);
 }
 
 /** `write` behind the TLB. @param tag - privilege, as in `Vcpu.tlbTag` */
 export function writeSlow<T>(cpu: Vcpu, gva: u64, value: T, tag: u32): void {
   const size = <u32>sizeof<T>();
-  if (misaligned(cpu, gva, size, tag)) return;
+  if (refused(cpu, gva, size, size, tag)) return;
   const access = accessOf(cpu, tag) | ACCESS_WRITE;
   const gpa = translate(cpu, gva, access);
   if (gpa === NO_GPA) return;

@@ -4,7 +4,7 @@
  * Source: SDM 3A "Paging". Accessed and dirty bits are set only when the whole translation succeeds.
  * Not modelled: protection keys, 5-level paging, caching of paging structures (each walk reads memory).
  */
-import { FAULT_NONCANONICAL, raisePageFault, raiseWithError } from "../fault";
+import { FAULT_BEYOND, raisePageFault, raiseWithError } from "../fault";
 import { Vcpu } from "../vcpu";
 import { CR0_WP, CR4_PSE, CR4_SMAP, CR4_SMEP, EFER_NXE, MAXPHYADDR } from "../x86/cr";
 import { GP, PF_I, PF_P, PF_RSVD, PF_U, PF_W } from "../x86/exception";
@@ -50,10 +50,11 @@ function pageFault(cpu: Vcpu, gva: u64, access: u32, cause: u32): u64 {
   return NO_GPA;
 }
 
-function nonCanonical(cpu: Vcpu, access: u32): u64 {
+/** Raises the #GP(0) of a non-canonical address (`throughStack` makes it #SS(0)). @returns NO_GPA */
+export function nonCanonical(cpu: Vcpu, access: u32): u64 {
   if (access & ACCESS_PROBE || cpu.fault !== 0) return NO_GPA;
   raiseWithError(cpu, GP, 0);
-  if (!(access & ACCESS_FETCH)) cpu.fault |= FAULT_NONCANONICAL;
+  if (!(access & ACCESS_FETCH)) cpu.fault |= FAULT_BEYOND;
   return NO_GPA;
 }
 

@@ -8,13 +8,14 @@
 static struct form all[MAX_FORMS];
 static int formCount;
 int scale = 100;
+const char *label = "";
 const char SUFFIX[65] = {[8] = 'b', [16] = 'w', [32] = 'd', [64] = 'q'};
 
 struct form *addForm(int mode, const char *name, const char *encoding, int size, enum operand rm) {
   if (formCount == MAX_FORMS) abort();
   struct form *f = &all[formCount++];
   memset(f, 0, sizeof *f);
-  snprintf(f->name, sizeof f->name, "%s", name);
+  snprintf(f->name, sizeof f->name, "%s%s%s", name, *label ? " " : "", label);
   snprintf(f->encoding, sizeof f->encoding, "%s", encoding);
   f->mode = mode;
   f->size = size;
@@ -118,10 +119,12 @@ static void runForm(const struct form *f) {
       v.before = v.seeded;
       encode(&v);
       if (!v.skip && f->prepare) f->prepare(&v);
+      if (v.skip) continue;
+      execute(&v);
+      if (f->finish) f->finish(&v);
       if (!v.skip) break;
+      restoreMemory();
     }
-    execute(&v);
-    if (f->finish) f->finish(&v);
     writeVector(&v);
     restoreMemory();
   }

@@ -1,5 +1,7 @@
 /*
- * Writes the vector files: `generate DIRECTORY [GROUP] [--scale PERCENT]`.
+ * Writes the vector files: `generate DIRECTORY [GROUP] [--scale PERCENT] [--again LABEL]`.
+ *
+ * A label becomes part of every form's name, and so of its seed: the same forms with other operands.
  *
  * Needs Linux on x86-64 with modify_ldt; see build.sh. The same CPU gives the same files.
  */
@@ -16,6 +18,10 @@ static void system64(void) { stackForms(64), stringForms(64), legacyForms(64), f
 static void system32(void) { stackForms(32), stringForms(32), legacyForms(32), faultForms(32); }
 static void system16(void) { stackForms(16), stringForms(16), legacyForms(16), faultForms(16); }
 
+static void random64(void) { randomForms(64); }
+static void random32(void) { randomForms(32); }
+static void random16(void) { randomForms(16); }
+
 static const struct {
   const char *name;
   void (*add)(void);
@@ -29,17 +35,21 @@ static const struct {
     {"sse64", sseForms},
     {"mmx64", mmxForms},
     {"x87", x87Forms},
+    {"random64", random64},
+    {"random32", random32},
+    {"random16", random16},
 };
 
 int main(int argc, char **argv) {
   const char *directory = NULL, *group = NULL;
   for (int i = 1; i < argc; i++) {
     if (strcmp(argv[i], "--scale") == 0 && i + 1 < argc) scale = atoi(argv[++i]);
+    else if (strcmp(argv[i], "--again") == 0 && i + 1 < argc) label = argv[++i];
     else if (!directory) directory = argv[i];
     else group = argv[i];
   }
   if (!directory) {
-    fprintf(stderr, "usage: generate DIRECTORY [GROUP] [--scale PERCENT]\n");
+    fprintf(stderr, "usage: generate DIRECTORY [GROUP] [--scale PERCENT] [--again LABEL]\n");
     return 2;
   }
   setUpMachine();

@@ -149,6 +149,7 @@ void closeFile(void);
 struct form *addForm(int mode, const char *name, const char *encoding, int size, enum operand rm);
 void runForms(const char *directory, const char *group);
 extern int scale; /* vectors per form, in percent */
+extern const char *label; /* part of all names, so that the seeds are others */
 
 void integerForms(int mode);
 void shiftForms(int mode);
@@ -159,4 +160,5 @@ void faultForms(int mode);
 void sseForms(void);
 void mmxForms(void);
 void x87Forms(void);
+void randomForms(int mode);
 #endif
