@@ -154,7 +154,8 @@ export function rflags(cpu: Vcpu): u32 {
 /** Stores RFLAGS bits under a mask, without privilege checks; the caller re-derives the mode if VM or AC changed. */
 export function setRflags(cpu: Vcpu, value: u32, mask: u32): void {
   cpu.eflags = (cpu.eflags & ~mask) | (value & mask & ~ARITHMETIC) | 2;
-  if (mask & ARITHMETIC) setArithmetic(cpu, (arithmetic(cpu) & ~mask) | (value & mask));
+  if ((mask & ARITHMETIC) === ARITHMETIC) setArithmetic(cpu, value);
+  else if (mask & ARITHMETIC) setArithmetic(cpu, (arithmetic(cpu) & ~mask) | (value & mask));
 }
 
 /** Condition of Jcc, SETcc, CMOVcc. @param code - low four bits of the opcode */

@@ -11,10 +11,11 @@ import { DB, DE, DF, ERROR_EXT, GP, NP, PF, SS_FAULT, TS } from "../x86/exceptio
 import { RF } from "../x86/eflags";
 import { setEventExt } from "./descriptor-table";
 import { DR7_GD } from "./dr";
+import { enterFast } from "./fast-event";
 import { rflags } from "./flags";
 import { deliverThroughIdt } from "./gate";
 import { deliverThroughIvt } from "./ivt";
-import { is64, isReal } from "./mode";
+import { is64, isReal, MODE_64 } from "./mode";
 
 /** In the place of a vector: an event whose own nested fault is simply delivered instead of it. */
 const BENIGN: u32 = 0x100;
@@ -107,6 +108,8 @@ function deliver(
   image: u32,
   savedRip: u64,
 ): void {
+  if (cpu.mode & MODE_64 && ext !== 0 && enterFast(cpu, vector, hasError, error, image, savedRip))
+    return;
   setEventExt(ext);
   if (isReal(cpu)) deliverThroughIvt(cpu, vector, image, savedRip);
   else deliverThroughIdt(cpu, vector, hasError, error, image, savedRip);

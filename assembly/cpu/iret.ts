@@ -22,6 +22,7 @@ import {
 import { GP } from "../x86/exception";
 import { jumpTo } from "./control";
 import { peekSized, returnFar } from "./far-return";
+import { returnFast } from "./fast-event";
 import { setRflags } from "./flags";
 import { is64, isLong, isReal, isV86, updateMode } from "./mode";
 import { Op } from "./op";
@@ -47,7 +48,7 @@ export function iret(cpu: Vcpu, op: Op): void {
   else if (cpu.eflags & NT) {
     if (isLong(cpu)) raiseWithError(cpu, GP, 0);
     else returnFromTask(cpu, op);
-  } else iretProtected(cpu, op);
+  } else if (!returnFast(cpu, op, loadedFlags(cpu, op.size))) iretProtected(cpu, op);
 }
 
 /** Real-address mode, and virtual-8086 mode with IOPL 3. */

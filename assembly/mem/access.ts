@@ -38,6 +38,28 @@ import {
 
 const PAGE: u64 = ~(<u64>0xfff);
 
+/** What the TLB holds already: for code that tries a short way first. It never walks and never faults. */
+export class TlbView {
+  /** Host address of gva .. gva+bytes-1 if they can be read under `tag`; 0 when the TLB does not know. */
+  @inline
+  static read(cpu: Vcpu, gva: u64, bytes: u32, tag: u32): usize {
+    return TlbView.find(cpu, tlbRead, gva, bytes, tag);
+  }
+
+  /** The same for writing: no decoded code is there. */
+  @inline
+  static write(cpu: Vcpu, gva: u64, bytes: u32, tag: u32): usize {
+    return TlbView.find(cpu, tlbWrite, gva, bytes, tag);
+  }
+
+  @inline
+  private static find(cpu: Vcpu, array: usize, gva: u64, bytes: u32, tag: u32): usize {
+    const entry = array + tlbSlot(cpu, gva);
+    if (load<u64>(entry) !== (((gva + (bytes - 1)) & PAGE) | tag)) return 0;
+    return <usize>(<u32>gva + load<u32>(entry, 8));
+  }
+}
+
 /** Reads with the privilege of the running code. */
 export function read<T>(cpu: Vcpu, gva: u64): T {
   const entry = tlbRead + tlbSlot(cpu, gva);

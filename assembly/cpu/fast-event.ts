@@ -1,0 +1,160 @@
+/**
+ * The short way into and out of handlers: an event through a 64-bit gate, and IRETQ, where nothing can go wrong.
+ *
+ * Both first look, then act: each returns false with nothing changed unless every structure concerned (gate, descriptors,
+ * TSS, frame) is in the TLB and every check of the exact path (gate.ts, iret.ts) would pass without a fault and without
+ * an accessed bit to set. Descriptors are read from memory each time, so a changed table is honoured at once.
+ */
+import { CS, SS, TR } from "../abi";
+import { TlbView } from "../mem/access";
+import { isCanonical } from "../mem/paging";
+import { updateTlbTag } from "../mem/tlb";
+import { Vcpu } from "../vcpu";
+import {
+  AR_ACCESSED,
+  AR_CODE,
+  AR_CONFORMING,
+  AR_DB,
+  AR_L,
+  AR_P,
+  AR_S,
+  AR_WRITABLE,
+  descriptorAr,
+} from "../x86/descriptor";
+import { AC_FLAG, FLAG_FIXED, IF, NT, RF, TF, VM } from "../x86/eflags";
+import { jumpTo } from "./control";
+import { isNull } from "./descriptor-table";
+import { setRflags } from "./flags";
+import { setCpl } from "./frame";
+import { istSlot, rspSlot } from "./inner-stack";
+import { MODE_64 } from "./mode";
+import { Op } from "./op";
+import { commitCode, commitNull, commitSegment, dplOf, dropInnerSegments } from "./segment";
+
+// What is looked at of a code and of a stack descriptor, and what it has to be.
+const CODE_BITS: u32 = AR_P | AR_S | AR_CODE | AR_CONFORMING | AR_ACCESSED | AR_L | AR_DB;
+const CODE64: u32 = AR_P | AR_S | AR_CODE | AR_ACCESSED | AR_L;
+const STACK_BITS: u32 = AR_P | AR_S | AR_CODE | AR_WRITABLE | AR_ACCESSED;
+const STACK: u32 = AR_P | AR_S | AR_WRITABLE | AR_ACCESSED;
+/** P, S and type but for its lowest bit, which tells interrupt gates (0) from trap gates (1). */
+const GATE_BITS: u32 = 0x9e;
+const GATE64: u32 = 0x8e;
+const GATE_BYTES: u32 = 16;
+
+/** A descriptor of the GDT that is in the TLB; else 0, which is not present. */
+function knownDescriptor(cpu: Vcpu, selector: u32): u64 {
+  if (selector & 4 || isNull(selector) || (selector | 7) > cpu.gdtrLimit) return 0;
+  const host = TlbView.read(cpu, cpu.gdtrBase + (selector & 0xfff8), 8, cpu.asid);
+  return host === 0 ? 0 : load<u64>(host);
+}
+
+/** RSP0..2 or IST1..7 of a TSS that is in the TLB; else NO_STACK. */
+function knownStack(cpu: Vcpu, slot: u32): u64 {
+  const tr = cpu.segment(TR);
+  if (slot + 7 > tr.limit) return NO_STACK;
+  const host = TlbView.read(cpu, tr.base + slot, 8, cpu.asid);
+  return host === 0 ? NO_STACK : load<u64>(host);
+}
+
+/** Not canonical: no TLB entry ever matches it. */
+const NO_STACK: u64 = (<u64>1) << 63;
+
+/**
+ * Delivers an event from outside the program, or a fault: 64-bit code to 64-bit code of the same or an inner level.
+ *
+ * Source: SDM 3A "64-Bit Mode Stack Frame", "Interrupt Stack Table".
+ *
+ * @param image - RFLAGS to save; @param savedRip - RIP to save
+ * @returns false, with nothing changed, when the exact path has to do it
+ */
+export function enterFast(
+  cpu: Vcpu,
+  vector: u32,
+  hasError: bool,
+  error: u32,
+  image: u32,
+  savedRip: u64,
+): bool {
+  if ((vector + 1) * GATE_BYTES - 1 > cpu.idtrLimit) return false;
+  const gate = TlbView.read(cpu, cpu.idtrBase + vector * GATE_BYTES, GATE_BYTES, cpu.asid);
+  if (gate === 0) return false;
+  const low = load<u64>(gate);
+  if ((<u32>(low >> 40) & GATE_BITS) !== GATE64) return false;
+  const selector = <u32>(low >> 16) & 0xffff;
+  const raw = knownDescriptor(cpu, selector);
+  const ar = descriptorAr(raw);
+  const oldCpl = cpu.cpl;
+  const newCpl = dplOf(ar);
+  if ((ar & CODE_BITS) !== CODE64 || newCpl > oldCpl) return false;
+  const rip = (low & 0xffff) | ((low >> 32) & 0xffff0000) | (load<u64>(gate, 8) << 32);
+  if (!isCanonical(rip)) return false;
+  const ist = <u32>(low >> 32) & 7;
+  let sp = cpu.rsp;
+  if (ist !== 0) sp = knownStack(cpu, istSlot(ist));
+  else if (newCpl !== oldCpl) sp = knownStack(cpu, rspSlot(newCpl));
+  const bytes: u32 = hasError ? 48 : 40;
+  const pointer = (sp & ~(<u64>15)) - bytes;
+  if (newCpl !== oldCpl) setCpl(cpu, newCpl);
+  let frame = TlbView.write(cpu, pointer, bytes, cpu.tlbTag);
+  if (frame === 0) {
+    if (newCpl !== oldCpl) setCpl(cpu, oldCpl);
+    return false;
+  }
+  if (hasError) {
+    store<u64>(frame, error);
+    frame += 8;
+  }
+  store<u64>(frame, savedRip);
+  store<u64>(frame, cpu.segment(CS).selector, 8);
+  store<u64>(frame, image, 16);
+  store<u64>(frame, cpu.rsp, 24);
+  store<u64>(frame, cpu.segment(SS).selector, 32);
+  if (newCpl !== oldCpl) commitNull(cpu, SS, newCpl);
+  commitCode(cpu, selector, raw, newCpl);
+  cpu.rsp = pointer;
+  cpu.rip = rip;
+  // Bit 40 of the gate: a trap gate leaves IF. The mode is what it was: 64-bit code, and no flag that tells the TLB.
+  cpu.eflags = (cpu.eflags & ~(TF | NT | VM | RF | (low & ((<u64>1) << 40) ? 0 : IF))) | FLAG_FIXED;
+  cpu.shadow = 0;
+  return true;
+}
+
+/**
+ * IRETQ from 64-bit code to 64-bit code of the same or an outer level.
+ *
+ * Source: SDM 2 "IRET/IRETD/IRETQ".
+ *
+ * @param mask - the flags that it may load
+ * @returns false, with nothing changed, when the exact path has to do it
+ */
+export function returnFast(cpu: Vcpu, op: Op, mask: u32): bool {
+  if (!(cpu.mode & MODE_64) || op.size !== 8) return false;
+  const frame = TlbView.read(cpu, cpu.rsp, 40, cpu.tlbTag);
+  if (frame === 0) return false;
+  const rip = load<u64>(frame);
+  const selector = <u32>load<u16>(frame, 8);
+  const stack = <u32>load<u16>(frame, 32);
+  const raw = knownDescriptor(cpu, selector);
+  const ar = descriptorAr(raw);
+  const oldCpl = cpu.cpl;
+  const newCpl = selector & 3;
+  if ((ar & CODE_BITS) !== CODE64 || dplOf(ar) !== newCpl || newCpl < oldCpl) return false;
+  if ((stack & 3) !== newCpl || !isCanonical(rip)) return false;
+  if (isNull(stack)) {
+    if (newCpl === 3) return false;
+    commitNull(cpu, SS, stack);
+  } else {
+    const stackRaw = knownDescriptor(cpu, stack);
+    const stackAr = descriptorAr(stackRaw);
+    if ((stackAr & STACK_BITS) !== STACK || dplOf(stackAr) !== newCpl) return false;
+    commitSegment(cpu, SS, stack, stackRaw);
+  }
+  commitCode(cpu, selector, raw, newCpl);
+  cpu.rsp = load<u64>(frame, 24);
+  if (newCpl !== oldCpl) dropInnerSegments(cpu);
+  const before = cpu.eflags;
+  setRflags(cpu, load<u32>(frame, 16), mask);
+  if (newCpl !== oldCpl || (before ^ cpu.eflags) & AC_FLAG) updateTlbTag(cpu);
+  jumpTo(cpu, op, rip);
+  return true;
+}
