@@ -56,21 +56,19 @@ export function rdmsr(cpu: Vcpu, op: Op): void {
   cpu.rdx = msrResult >> 32;
 }
 
-/** WRMSR: EDX:EAX to ECX. */
+/** WRMSR: EDX:EAX to ECX. The machine's MSRs say themselves whether the block goes on. */
 export function wrmsr(cpu: Vcpu, op: Op): void {
+  const number = <u32>cpu.rcx;
   const value = (cpu.rdx << 32) | (cpu.rax & 0xffffffff);
-  if (cpu.cpl !== 0 || !writeMsr(cpu, <u32>cpu.rcx, value, false)) {
-    raiseWithError(cpu, GP, 0);
-    return;
-  }
-  leaveBlock();
+  if (cpu.cpl !== 0 || !writeMsr(cpu, number, value, false)) raiseWithError(cpu, GP, 0);
+  else if (!isPlatformMsr(number)) leaveBlock();
 }
 
 function isPlatformMsr(number: u32): bool {
   return (
+    (number >= msr.X2APIC_FIRST && number <= msr.X2APIC_LAST) ||
     number === msr.IA32_APIC_BASE ||
     number === msr.IA32_TSC_DEADLINE ||
-    (number >= msr.X2APIC_FIRST && number <= msr.X2APIC_LAST) ||
     (number >= msr.MSR_KVM_FIRST && number <= msr.MSR_KVM_LAST) ||
     number === msr.MSR_KVM_WALL_CLOCK ||
     number === msr.MSR_KVM_SYSTEM_TIME

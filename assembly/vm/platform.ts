@@ -1,7 +1,7 @@
 /**
  * Where the CPU meets its LAPIC: the hooks of cpu/platform.ts and mem/hooks.ts, filled in.
  *
- * Every write to the LAPIC may change what the CPU has to do on its next instruction boundary, so it ends the block.
+ * A write to the LAPIC may give the CPU something to do on its next instruction boundary: then it ends the block.
  */
 import { HALTED, RUNNABLE } from "../abi";
 import { Lapic } from "../apic/lapic";
@@ -32,7 +32,11 @@ function pageRead(cpu: Vcpu, offset: u32, size: u32): u32 {
 function pageWrite(cpu: Vcpu, offset: u32, size: u32, value: u32): void {
   fetchPvEoi(cpu);
   writeMmio(Lapic.of(cpu), offset, size, value, preciseNs());
-  leaveBlock();
+  leaveIfRequested(cpu);
+}
+
+function leaveIfRequested(cpu: Vcpu): void {
+  if (cpu.request !== 0) leaveBlock();
 }
 
 /** KVM's MSR exists where CPUID offers the feature. */
@@ -56,9 +60,12 @@ function msrWrite(cpu: Vcpu, msr: u32, value: u64): bool {
   if (isKvmClockMsr(msr)) return writeKvmClock(cpu, msr, value);
   fetchPvEoi(cpu);
   if (!exists(msr) || !writeApicMsr(Lapic.of(cpu), msr, value, preciseNs())) return false;
-  leaveBlock();
+  leaveIfRequested(cpu);
   // The register page may have moved.
-  if (msr === MSR_APIC_BASE) flushTlb(cpu);
+  if (msr === MSR_APIC_BASE) {
+    flushTlb(cpu);
+    leaveBlock();
+  }
   return true;
 }
 
@@ -69,7 +76,7 @@ function cr8Read(cpu: Vcpu): u64 {
 function cr8Write(cpu: Vcpu, value: u64): void {
   fetchPvEoi(cpu);
   writeCr8(Lapic.of(cpu), <u32>value);
-  leaveBlock();
+  leaveIfRequested(cpu);
 }
 
 function now(cpu: Vcpu): u64 {

@@ -19,7 +19,7 @@ import {
 import { Lapic, NO_DEADLINE } from "../apic/lapic";
 import { timerExpired } from "../apic/timer";
 import { fabricExpired } from "../apic/transit";
-import { setYieldSlice, yieldSlice } from "../cpu/control";
+import { leaveBlock, setYieldSlice, yieldSlice } from "../cpu/control";
 import { raiseDebug } from "../cpu/debug-status";
 import {
   checkInstructionBreakpoint,
@@ -59,6 +59,7 @@ export function setStop(ns: u64): void {
 /** Makes `run` return EXIT_STOP at the next boundary: devices call it through the host. */
 export function requestStop(): void {
   stopRequested = true;
+  leaveBlock();
 }
 
 /** The hook of apic/: a waiting vCPU has something to look at. */
