@@ -49,6 +49,7 @@ export const VCPU_RUN_STATE = 164;
 export const VCPU_CPL = 172; // u32, 0..3
 export const VCPU_APIC_ID = 188; // x2APIC ID, 32 bits, fixed for the life of the vCPU
 export const VCPU_INDEX = 192;
+export const VCPU_NMI = 196; // u32: bit 0 blocked until IRET, bits 9:8 how many are queued
 export const VCPU_RETIRED = 200; // u64: instructions retired by this vCPU
 export const VCPU_SHUTDOWN_CAUSE = 228; // u32: first vector in bits 7:0, the one that hit its delivery in bits 15:8
 export const VCPU_SIPI_VECTOR = 224; // of the last STARTUP

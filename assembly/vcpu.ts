@@ -166,6 +166,7 @@ if (offsetof<Vcpu>("runState") !== abi.VCPU_RUN_STATE) ERROR("Vcpu.runState");
 if (offsetof<Vcpu>("cpl") !== abi.VCPU_CPL) ERROR("Vcpu.cpl");
 if (offsetof<Vcpu>("apicId") !== abi.VCPU_APIC_ID) ERROR("Vcpu.apicId");
 if (offsetof<Vcpu>("index") !== abi.VCPU_INDEX) ERROR("Vcpu.index");
+if (offsetof<Vcpu>("nmi") !== abi.VCPU_NMI) ERROR("Vcpu.nmi");
 if (offsetof<Vcpu>("retired") !== abi.VCPU_RETIRED) ERROR("Vcpu.retired");
 if (offsetof<Vcpu>("sipiVector") !== abi.VCPU_SIPI_VECTOR) ERROR("Vcpu.sipiVector");
 if (offsetof<Vcpu>("shutdownCause") !== abi.VCPU_SHUTDOWN_CAUSE) ERROR("Vcpu.shutdownCause");

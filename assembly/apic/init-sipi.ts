@@ -4,7 +4,7 @@
  * Sources: KVM `kvm_apic_accept_events`; SDM 3A "MP Initialization Protocol Algorithm for MP Systems".
  * Not modelled: SMM and VMX, which block INIT and make a STARTUP that arrives meanwhile disappear.
  */
-import { ABSENT, REQ_INIT, REQ_SIPI, RUNNABLE, WAIT_FOR_SIPI } from "../abi";
+import { ABSENT, REQ_INIT, REQ_NMI, REQ_SIPI, RUNNABLE, WAIT_FOR_SIPI } from "../abi";
 import { Vcpu } from "../vcpu";
 import { APIC_BASE_BSP } from "../x86/apicdef";
 import { Lapic } from "./lapic";
@@ -16,8 +16,8 @@ export const DO_INIT: u32 = 1;
 export const DO_START: u32 = 2;
 
 /**
- * Takes pending INIT and STARTUP and moves the run state: INIT makes a BSP RUNNABLE and any other WAIT_FOR_SIPI,
- * STARTUP makes a waiting CPU RUNNABLE and is lost on any other.
+ * Takes pending INIT and STARTUP and moves the run state: INIT makes a BSP RUNNABLE and any other WAIT_FOR_SIPI and
+ * drops the NMIs that came before it was taken; STARTUP makes a waiting CPU RUNNABLE and is lost on any other.
  *
  * @returns DO_INIT and DO_START, or 0
  */
@@ -28,6 +28,8 @@ export function takeInitSipi(cpu: Vcpu): u32 {
   let actions: u32 = 0;
   if ((pending & REQ_INIT) !== 0) {
     actions = DO_INIT;
+    cpu.nmi = 0;
+    cpu.request &= ~REQ_NMI;
     const isBsp = (Lapic.of(cpu).apicBase & APIC_BASE_BSP) !== 0;
     cpu.runState = isBsp ? RUNNABLE : WAIT_FOR_SIPI;
   }

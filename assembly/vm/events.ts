@@ -27,6 +27,7 @@ import { acknowledgeExtInt } from "../host";
 import { NMI_BLOCKED, NMI_QUEUED_SHIFT, Vcpu } from "../vcpu";
 import { NMI_VECTOR } from "../x86/exception";
 import { IF } from "../x86/eflags";
+import { resetKvmClock } from "./kvm-clock";
 import { fetchPvEoi, offerPvEoi } from "./pv-eoi";
 import { initRegisters, startAt } from "./reset";
 import { updateTimer } from "./timers";
@@ -37,6 +38,7 @@ function takeReset(cpu: Vcpu): void {
   if (actions & DO_INIT) {
     initRegisters(cpu, signature);
     lapicInit(Lapic.of(cpu));
+    resetKvmClock(cpu);
   }
   if (actions & DO_START) startAt(cpu, cpu.sipiVector);
 }

@@ -80,6 +80,11 @@ export function writeKvmClock(cpu: Vcpu, msr: u32, value: u64): bool {
   return true;
 }
 
+/** INIT switches the clock of a CPU off (KVM `kvmclock_reset`). */
+export function resetKvmClock(cpu: Vcpu): void {
+  bankWrite(cpu, BANK_KVM_SYSTEM_TIME, 0);
+}
+
 /** struct pvclock_wall_clock: version, seconds, nanoseconds. An address outside RAM is ignored. */
 function storeWallClock(gpa: u64): void {
   if (!isRam(gpa, WALL_BYTES)) return;

@@ -3,7 +3,7 @@
  *
  * Source: SDM 3A "Processor State After Reset", "Initialization Overview"; KVM `kvm_vcpu_reset`.
  */
-import { CS, ES, GS, LDTR, TR } from "../abi";
+import { CS, ES, GS, LDTR, TR, VCPU_LAPIC } from "../abi";
 import { DR6_RESET, DR7_RESET } from "../cpu/dr";
 import { setArithmetic } from "../cpu/flags";
 import { updateMode } from "../cpu/mode";
@@ -60,15 +60,22 @@ export function initRegisters(cpu: Vcpu, signature: u32): void {
   cpu.dr6 = DR6_RESET;
   cpu.dr7 = DR7_RESET;
   cpu.shadow = 0;
-  cpu.nmi = 0;
   cpu.fault = 0;
   cpu.monitorAddress = -1;
   flushTlb(cpu);
   updateMode(cpu);
 }
 
-/** Power-up: INIT, and what INIT keeps. The record is zeroed already. */
+/** Power-up: INIT, and what INIT keeps. A CPU that was there before leaves nothing but its numbers. */
 export function powerUp(cpu: Vcpu, signature: u32): void {
+  const record = cpu.address;
+  const apicId = cpu.apicId;
+  const index = cpu.index;
+  const retired = cpu.retired;
+  memory.fill(record, 0, VCPU_LAPIC);
+  cpu.apicId = apicId;
+  cpu.index = index;
+  cpu.retired = retired;
   cpu.cr0 = CR0_CD | CR0_NW;
   cpu.xcr0 = 1;
   cpu.pat = PAT_RESET;

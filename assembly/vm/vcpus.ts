@@ -58,7 +58,6 @@ export function addVcpu(apicId: u32, flags: u32): i32 {
   const cpu = vcpu(vcpuIndex);
   const lapic = Lapic.of(cpu);
   powerUp(cpu, signature);
-  cpu.request = 0;
   lapicReset(lapic, isBsp);
   if (flags & ADD_X2APIC) writeApicBase(lapic, lapic.apicBase | APIC_BASE_EXTD, true);
   updateTimer(vcpuIndex);

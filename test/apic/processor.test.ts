@@ -82,8 +82,47 @@ describe("a CPU after INIT", () => {
     expect([cpu.readMsr(0xc0000100), cpu.readMsr(0xc0000101)]).toEqual([0n, 0n]);
   });
 
+  it("has KVM's paravirtual clock and EOI switched off", async () => {
+    const made = await machineWith([CLI, ...write(0xf0, 0x1ff), ...INIT_TO_23], {
+      apicIds: [0, 0x23],
+      kvmFeatures: (1 << 3) | (1 << 6),
+    });
+    made.vcpus[0]!.setSegment("ds", { base: 0xfee00000n });
+    const cpu = made.vcpus[1]!;
+    for (const msr of [0x4b564d01, 0x4b564d04]) expect(cpu.writeMsr(msr, 0x9001n)).toBe(true);
+    made.run();
+    expect(cpu.readMsr(0x4b564d01)).toBe(0n);
+    expect(cpu.readMsr(0x4b564d04)).toBe(0n);
+  });
+
   it("waits for STARTUP", async () => {
     expect((await afterInit()).vcpus[1]!.runState).toBe("wait-for-sipi");
+  });
+});
+
+describe("an NMI to a CPU that waits", () => {
+  const TO_23 = write(0x310, 0x23000000);
+  const NMI = write(0x300, 0x4400);
+  const INIT = write(0x300, 0x4500);
+  const SIPI = write(0x300, 0x4608); // 8000H
+  const PAUSE_OVER = [0xb9, 0x00, 0x40, 0xe2, 0xfe]; // mov cx, 4000H; loop $: past a slice, so that 0x23 looks
+
+  /** 0x23 exits with 1; through the vector of NMI with 2. */
+  async function start(...code: number[]): Promise<number | string> {
+    const made = await machine(...TO_23, ...code, HLT);
+    made.writeMemory(0x8000, Uint8Array.from(exit(1)));
+    made.writeMemory(0x9000, Uint8Array.from(exit(2)));
+    made.writeMemory(2 * 4, Uint8Array.of(0x00, 0x90, 0, 0));
+    const { reason, exitCode } = made.run({ maxInstructions: 100_000 });
+    return exitCode === undefined ? reason : exitCode >> 1;
+  }
+
+  it.each<[string, number[], number]>([
+    ["is dropped by an INIT after it", [...NMI, ...INIT, ...SIPI], 1],
+    ["is dropped when the INIT was sent before, and not yet taken", [...INIT, ...NMI, ...SIPI], 1],
+    ["is taken right after STARTUP", [...INIT, ...PAUSE_OVER, ...NMI, ...SIPI], 2],
+  ])("%s", async (_, code, outcome) => {
+    expect(await start(...code)).toBe(outcome);
   });
 });
 

@@ -185,3 +185,23 @@ describe("Machine.onOst", () => {
     expect(reports).toEqual([{ apicId: 0x23, event: 1, status: 0 }]);
   });
 });
+
+describe("a CPU that is added again", () => {
+  it("has its registers as after power-up", async () => {
+    const machine = await Machine.create({ apicIds: [0, 0x23], memoryBytes: 1 << 20 });
+    const fresh = (): unknown => {
+      const cpu = machine.vcpus[1]!;
+      const msrs = [0x10, 0x174, 0x200, 0x277, 0x2ff, 0xc0000081, 0xc0000102, 0xc0000103];
+      return [msrs.map((msr) => cpu.readMsr(msr)), { ...cpu.gpr }, cpu.rip, cpu.lapic.state];
+    };
+    const before = fresh();
+    const cpu = machine.vcpus[1]!;
+    for (const msr of [0x174, 0x200, 0x2ff, 0xc0000081, 0xc0000102, 0xc0000103, 0x10]) {
+      expect(cpu.writeMsr(msr, 6n)).toBe(true);
+    }
+    cpu.gpr.rbx = 1n;
+    machine.unplug({ apicId: 0x23, force: true });
+    machine.hotplug({ apicId: 0x23 });
+    expect(fresh()).toEqual(before);
+  });
+});
