@@ -11,17 +11,19 @@ import { vcpuCount } from "../layout";
 import * as def from "../x86/apicdef";
 import { accept } from "./accept";
 import { isOwned, scanOwner, scanWinner, slotWinner } from "./arbitration";
-import { Lapic } from "./lapic";
+import { Lapic, PRESENT, X2APIC_MODE } from "./lapic";
 import { logicalMode, LOGICAL_DISABLED } from "./logical-map";
 import { isLogical, logicalBits, picksOne, slotMember, usesMap } from "./lookup";
 import { mapOwner } from "./map";
-import { isMatch, matchReason } from "./match";
+import { isMatch, matchesEveryX2apic, matchReason } from "./match";
 import { MAP_ONLY, Message, NO_SENDER } from "./message";
 import { policy } from "./policy";
 
 /** What a scan returns when no LAPIC matched; KVM's KVM_SIGNAL_MSI then fails. */
 const NOBODY: i32 = -1;
 
+/** Flags that no LAPIC has. */
+const NO_FLAGS: u32 = 0xffffffff;
 const NOT_UNICAST: u32 = def.ICR_LOGICAL | (3 << def.ICR_SHORTHAND_SHIFT);
 const DELIVERY_MODE: u32 = 7 << def.ICR_DELIVERY_MODE_SHIFT;
 
@@ -111,10 +113,13 @@ function scan(msg: Message): i32 {
   const shorthand = (msg.low >> def.ICR_SHORTHAND_SHIFT) & 3;
   if (shorthand === def.ALL_INCLUDING_SELF) return deliverToAll(msg, NO_SENDER);
   if (shorthand === def.ALL_EXCLUDING_SELF) return deliverToAll(msg, msg.sender);
+  // The broadcast of a big machine: it selects every LAPIC in x2APIC mode, and only the others are asked.
+  const everyX2apic = matchesEveryX2apic(msg) ? PRESENT | X2APIC_MODE : NO_FLAGS;
   let accepted = NOBODY;
   for (let i: u32 = 0; i < vcpuCount; i++) {
     const lapic = Lapic.at(i);
-    if (!isMatch(matchReason(lapic, msg))) continue;
+    const isSelected = (lapic.flags & (PRESENT | X2APIC_MODE)) === everyX2apic;
+    if (!isSelected && !isMatch(matchReason(lapic, msg))) continue;
     accepted = max(accepted, 0) + <i32>deliver(lapic, msg);
   }
   return accepted;

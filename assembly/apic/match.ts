@@ -40,6 +40,15 @@ function isQuirkBroadcast(message: Message): bool {
   return policy.quirk !== 0 && message.sender === NO_SENDER && message.dest === def.XAPIC_BROADCAST;
 }
 
+/** True when `matchReason` selects every LAPIC in x2APIC mode, whatever its IDs. */
+export function matchesEveryX2apic(message: Message): bool {
+  return (
+    policy.senderFormat === 0 &&
+    ((message.low >> def.ICR_SHORTHAND_SHIFT) & 3) === def.NO_SHORTHAND &&
+    (isQuirkBroadcast(message) || message.dest === def.X2APIC_BROADCAST)
+  );
+}
+
 function matchX2apic(lapic: Lapic, message: Message, dest: u32, logical: bool): u32 {
   if (isQuirkBroadcast(message)) return abi.MATCH_QUIRK;
   if (dest === def.X2APIC_BROADCAST) return abi.MATCH_BROADCAST;
