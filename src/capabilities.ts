@@ -112,7 +112,8 @@ export class Capabilities {
    *
    * KVM_CAP_X2APIC_API: USE_32BIT_IDS changes the form of the destination map at its next rebuild only; of the two EOI
    * flags the later one counts. KVM_CAP_DISABLE_QUIRKS ignores unknown bits, its successor refuses them.
-   * KVM_CAP_MAX_VCPU_ID: once, above the boot CPU's ID.
+   * KVM_CAP_MAX_VCPU_ID: once, not below the boot CPU's ID (its own ID is allowed: then no CPU can be added above it).
+   * KVM_CAP_SPLIT_IRQCHIP and KVM_CAP_X86_APIC_BUS_CYCLES_NS come too late: the machine has its CPUs.
    *
    * @param value - args[0]: flags, or the limit
    * @throws X2vmError BAD_OPTION for a capability that cannot be enabled, an unknown flag, both EOI flags, or a limit
@@ -131,6 +132,10 @@ export class Capabilities {
       this.#disableQuirks(value);
     } else if (capability === KVM_CAP.MAX_VCPU_ID) {
       this.#limitIds(value);
+    } else if (capability === KVM_CAP.SPLIT_IRQCHIP) {
+      refuse("The machine has the split irqchip already: PIC and I/O APIC are the host's.");
+    } else if (capability === KVM_CAP.APIC_BUS_CYCLES_NS) {
+      refuse("The cycle of the APIC bus cannot be changed any more: the machine has its CPUs.");
     } else {
       refuse(`Capability ${capability} cannot be enabled here.`);
     }
@@ -154,13 +159,16 @@ export class Capabilities {
 
   #limitIds(limit: number): void {
     const { bootId } = this.#limits;
-    if (limit > ID_LIMIT || limit <= bootId) {
-      refuse(`A limit of APIC IDs is above ${hex(bootId)}, the boot CPU, up to ${hex(ID_LIMIT)}.`);
+    if (limit > ID_LIMIT || limit < bootId) {
+      refuse(
+        `A limit of APIC IDs is from ${hex(bootId)}, the boot CPU, to ${hex(ID_LIMIT)}, not ${hex(limit)}.`,
+      );
     }
     if (this.#idLimit !== undefined && this.#idLimit !== limit) {
       refuse(`The limit of APIC IDs is ${hex(this.#idLimit)} already.`);
     }
-    this.#idLimit = limit;
+    // KVM's 0 means that no limit is set: it stays so.
+    if (limit !== 0) this.#idLimit = limit;
   }
 
   /** Why a hot-added CPU with an ID above 255 could not be woken, as things are now; undefined when it can. */

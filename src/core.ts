@@ -46,6 +46,11 @@ interface CoreExports extends ApicExports {
   syncVcpu(vcpuIndex: number): void;
   readMsr(vcpuIndex: number, msr: number): number;
   writeMsr(vcpuIndex: number, msr: number, low: number, high: number): number;
+  getLapic(vcpuIndex: number): void;
+  /** @returns 0 when the state holds another x2APIC ID */
+  setLapic(vcpuIndex: number): number;
+  /** @returns 0 when the value is refused */
+  setApicBase(vcpuIndex: number, low: number, high: number): number;
   ramWritten(gpa: number, length: number): void;
   translate(vcpuIndex: number, gvaLow: number, gvaHigh: number): number;
   setTraceMask(mask: number): void;

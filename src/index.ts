@@ -35,6 +35,7 @@ export {
   type TableValue,
   type Vcpu,
 } from "./vcpu.js";
+export { LAPIC_STATE_BYTES, type LocalApic } from "./local-apic.js";
 export {
   isRefusal,
   type ApicEvent,

@@ -45,7 +45,7 @@ const KVM: Readonly<Record<string, string>> = {
   firstSipi: "off",
   timerModeDisarms: "off",
   periodMin: "200000",
-  directedEoi: "absent",
+  directedEoi: "advertised",
   lvtCmci: "off",
   tscDeadline: "on",
   x2apic: "on",

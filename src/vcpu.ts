@@ -8,6 +8,7 @@ import * as abi from "../assembly/abi.js";
 import type { Core } from "./core.js";
 import { X2vmError, hex } from "./errors.js";
 import { Fpu } from "./fpu.js";
+import { LocalApic } from "./local-apic.js";
 
 /** General-purpose registers in encoding order. */
 export const GPR_NAMES = [
@@ -115,6 +116,11 @@ export class Vcpu {
   /** x87 and SSE state. */
   get fpu(): Fpu {
     return (this.#fpu ??= new Fpu(this.#core, this.#base + abi.VCPU_FPU));
+  }
+
+  /** Its local APIC as one piece; register by register it is in its MSRs. */
+  get lapic(): LocalApic {
+    return new LocalApic(this.#core, this.vcpuIndex);
   }
 
   /** x2APIC ID, 32 bits. */

@@ -38,8 +38,6 @@ export function writeApicBase(lapic: Lapic, value: u64, hostInitiated: bool): bo
   if ((changed & MODE) !== 0 && mode === def.APIC_BASE_EN) lapic.xid = <u8>lapic.cpu.apicId;
   if ((changed & def.APIC_BASE_EXTD) !== 0 && mode === MODE)
     lapic.ldr = def.x2apicLogicalId(lapic.cpu.apicId);
-  // A mode has its own ICR high; the 64-bit ICR starts with what the low half held.
-  if ((changed & def.APIC_BASE_EXTD) !== 0) lapic.icrHigh = 0;
   if ((changed & MODE) !== 0) rebuild(lapic);
   updatePpr(lapic);
   return true;

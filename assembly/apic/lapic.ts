@@ -80,7 +80,7 @@ export class Lapic {
   icrLow: u32;
   /** ICR[63:32] in x2APIC mode. */
   icrHigh: u32;
-  /** The xAPIC register ICR high: apart, since a change of mode carries neither into the other. */
+  /** The xAPIC register ICR high: apart, since a change of mode carries neither into the other; both are kept. */
   icr2: u32;
   tmict: u32;
   tdcr: u32;

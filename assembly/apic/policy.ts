@@ -46,7 +46,7 @@ const values: usize = memory.data<u32>([
   0, 1, 1, 0, abi.MAP_KVM_6,                             // quirk ids32 followIds32 senderFormat mapForm
   0, 1, 0, abi.LOWEST_VECTOR_HASH, abi.RESERVED_KVM,     // truncatedBroadcast xidWritable hotplugX2apic lowest reservedBits
   0, 0, 0, 0, 0,                                         // errors spurious unpluggedIgnores firstSipi timerModeDisarms
-  200000, abi.DIRECTED_EOI_ABSENT, 0, 1, 1,              // periodMin directedEoi lvtCmci tscDeadline x2apic
+  200000, abi.DIRECTED_EOI_ADVERTISED, 0, 1, 1,          // periodMin directedEoi lvtCmci tscDeadline x2apic
   MAXPHYADDR, 1, 1, 0,                                   // maxPhyAddr lint0Reenabled mmioHole msiExtDest
 ], 8);
 

@@ -95,8 +95,13 @@ function readVectors(lapic: Lapic, register: u32): u32 {
 /** KVM `kvm_apic_set_version`: six LVT entries, seven with CMCI. */
 function version(): u32 {
   const maxLvt: u32 = policy.lvtCmci !== 0 ? 6 : 5;
-  const directed = policy.directedEoi !== DIRECTED_EOI_ABSENT ? def.VERSION_DIRECTED_EOI : 0;
+  const directed = hasDirectedEoi() ? def.VERSION_DIRECTED_EOI : 0;
   return def.VERSION_INTEGRATED | (maxLvt << 16) | directed;
+}
+
+/** SVR[12] exists. KVM ties it to x2APIC in CPUID. */
+function hasDirectedEoi(): bool {
+  return policy.directedEoi !== DIRECTED_EOI_ABSENT && policy.x2apic !== 0;
 }
 
 /** Valid bits of a register that `writeRegister` stores, 0 for any other. */
@@ -105,9 +110,7 @@ export function writableBits(register: u32): u32 {
     case def.APIC_TPR:
       return 0xff;
     case def.APIC_SVR:
-      return (
-        SVR_BITS | (policy.directedEoi !== DIRECTED_EOI_ABSENT ? def.SVR_SUPPRESS_EOI_BROADCAST : 0)
-      );
+      return SVR_BITS | (hasDirectedEoi() ? def.SVR_SUPPRESS_EOI_BROADCAST : 0);
     case def.APIC_TDCR:
       return 0xb;
     case def.APIC_TMICT:
@@ -170,13 +173,19 @@ function writeLvt(lapic: Lapic, register: u32, value: u32): void {
 }
 
 function writeSvr(lapic: Lapic, value: u32): void {
+  const wasEnabled = lapic.isSoftwareEnabled;
+  storeSvr(lapic, value);
+  if (lapic.isSoftwareEnabled !== wasEnabled) rebuild(lapic);
+}
+
+/** Stores SVR, already reduced to its valid bits, and what follows from it; the map is the caller's. */
+export function storeSvr(lapic: Lapic, value: u32): void {
   lapic.svr = value;
-  const enabled = (value & def.SVR_ENABLED) !== 0;
-  if (enabled !== lapic.isSoftwareEnabled) {
-    lapic.flags ^= SOFTWARE_ENABLED;
-    rebuild(lapic);
+  if ((value & def.SVR_ENABLED) !== 0) {
+    lapic.flags |= SOFTWARE_ENABLED;
+    return;
   }
-  if (enabled) return;
+  lapic.flags &= ~SOFTWARE_ENABLED;
   lapic.setLvt(def.APIC_LVT_CMCI, lapic.lvt(def.APIC_LVT_CMCI) | def.LVT_MASKED);
   for (let n = def.APIC_LVT_TIMER; n <= def.APIC_LVT_ERROR; n++)
     lapic.setLvt(n, lapic.lvt(n) | def.LVT_MASKED);

@@ -144,3 +144,26 @@ export function timerExpired(lapic: Lapic, now: u64): void {
   }
   deliverLocal(lapic, def.APIC_LVT_TIMER);
 }
+
+/**
+ * Puts a saved count back: a counter goes on from `current`, of a periodic one that is 0 the next period begins.
+ *
+ * The LVT entry is in place; IA32_TSC_DEADLINE is not part of what was saved.
+ */
+export function restoreTimer(
+  lapic: Lapic,
+  initial: u32,
+  current: u32,
+  divide: u32,
+  now: u64,
+): void {
+  lapic.tscDeadline = 0;
+  lapic.tdcr = divide & 0xb;
+  lapic.tmict = isDeadlineMode(lapic) ? 0 : initial;
+  const counts = lapic.timerMode === def.LVT_TIMER_ONE_SHOT || isPeriodic(lapic);
+  lapic.period = counts ? periodOf(lapic) : 0;
+  const left = min<u64>(<u64>current * divisorOf(lapic.tdcr), lapic.period);
+  if (left !== 0) setDeadline(lapic, now + left);
+  else
+    setDeadline(lapic, isPeriodic(lapic) && lapic.period !== 0 ? now + lapic.period : NO_DEADLINE);
+}

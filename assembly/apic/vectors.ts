@@ -39,3 +39,11 @@ export function clearVectors(base: usize): void {
   store<u64>(base, 0, 16);
   store<u64>(base, 0, 24);
 }
+
+/** Takes all 256 bits from eight 32-bit registers, 16 bytes apart. */
+export function copyVectors(base: usize, registers: usize): void {
+  for (let n: usize = 0; n < 4; n++) {
+    const low = <u64>load<u32>(registers + (n << 5));
+    store<u64>(base + (n << 3), low | ((<u64>load<u32>(registers + (n << 5), 16)) << 32));
+  }
+}

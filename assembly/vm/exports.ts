@@ -4,8 +4,11 @@
  * 64-bit values cross as doubles where 2^53 is enough, else as two halves or through the exchange area.
  */
 import { initApic } from "../apic/apic";
+import { writeApicBase } from "../apic/base";
 import { setKnob as storeKnob } from "../apic/knobs";
+import { Lapic } from "../apic/lapic";
 import { signalMsi, signalRte } from "../apic/msi";
+import { restoreLapic, saveLapic } from "../apic/state";
 import { placeBlocks } from "../cpu/block";
 import { leaveBlock } from "../cpu/control";
 import { setKvmSignature } from "../cpu/cpuid";
@@ -123,6 +126,21 @@ export function readMsr(vcpuIndex: u32, msr: u32): u32 {
 /** Writes an MSR with the host's rights. @returns 1, or 0 when the value is refused */
 export function writeMsr(vcpuIndex: u32, msr: u32, low: u32, high: u32): u32 {
   return cpuWriteMsr(vcpu(vcpuIndex), msr, ((<u64>high) << 32) | low, true) ? 1 : 0;
+}
+
+/** KVM_GET_LAPIC: the LAPIC's registers, 1,024 bytes, to the exchange area. */
+export function getLapic(vcpuIndex: u32): void {
+  saveLapic(Lapic.at(vcpuIndex), exchange, clockNs());
+}
+/** KVM_SET_LAPIC: takes them from there. @returns 1, or 0 when they hold another x2APIC ID */
+export function setLapic(vcpuIndex: u32): u32 {
+  return restoreLapic(Lapic.at(vcpuIndex), exchange, clockNs()) ? 1 : 0;
+}
+/** IA32_APIC_BASE by the host, which may make transitions that software may not. @returns 1, or 0 when it is refused */
+export function setApicBase(vcpuIndex: u32, low: u32, high: u32): u32 {
+  if (!writeApicBase(Lapic.at(vcpuIndex), ((<u64>high) << 32) | low, true)) return 0;
+  flushTlb(vcpu(vcpuIndex));
+  return 1;
 }
 
 /** To be called before or after the host changes guest RAM: drops decoded code. */

@@ -59,9 +59,9 @@ describe("enableCap", () => {
     ["a flag above 32 bits", "kvm", KVM_CAP.X2APIC_API, 2 ** 32, /0x100000000 is unknown/],
     ["text", "kvm", KVM_CAP.X2APIC_API, "1" as unknown as number, /1 is unknown/],
     ["an unknown quirk", "kvm", KVM_CAP.DISABLE_QUIRKS2, 7, /0x2 is unknown/],
-    ["an irqchip when vCPUs are there", "kvm", KVM_CAP.SPLIT_IRQCHIP, 24, /121 cannot be/],
-    ["a limit that leaves out the boot CPU", "kvm", KVM_CAP.MAX_VCPU_ID, 0, /above 0x0/],
-    ["a limit above all IDs", "kvm", KVM_CAP.MAX_VCPU_ID, 2 ** 32, /up to 0xffffffff/],
+    ["a second irqchip", "kvm", KVM_CAP.SPLIT_IRQCHIP, 24, /has the split irqchip already/],
+    ["a bus cycle when vCPUs are there", "kvm", KVM_CAP.APIC_BUS_CYCLES_NS, 2, /cannot be changed/],
+    ["a limit above all IDs", "kvm", KVM_CAP.MAX_VCPU_ID, 2 ** 32, /to 0xffffffff/],
     ["a capability that is no number", "kvm", NaN, 1, /NaN cannot be enabled/],
   ])("refuses %s", async (_name, policy, capability, flags, sentence) => {
     const target = await machine(policy);
@@ -84,7 +84,7 @@ describe("enableCap", () => {
     const target = await machine("kvm");
     const version = (): bigint => target.vcpus[0]!.readMsr(0x803)!;
     target.vcpus[0]!.writeMsr(0x1b, 0xfee00d00n);
-    expect(version()).toBe(0x50014n);
+    expect(version()).toBe(0x1050014n); // the split irqchip: advertised, without effect
     target.interrupts.enableCap(KVM_CAP.X2APIC_API, ENABLE_SUPPRESS_EOI_BROADCAST);
     expect(version()).toBe(0x1050014n);
     target.interrupts.enableCap(KVM_CAP.X2APIC_API, DISABLE_SUPPRESS_EOI_BROADCAST);
@@ -103,6 +103,27 @@ describe("KVM_CAP_MAX_VCPU_ID", () => {
     target.interrupts.enableCap(KVM_CAP.MAX_VCPU_ID, 0x124);
     expect(() => target.interrupts.enableCap(KVM_CAP.MAX_VCPU_ID, 0x200)).toThrow(/0x124 already/);
     expect(() => add(0x150)).toThrow(/not below 0x124/);
+  });
+
+  // KVM kvm_vm_ioctl_enable_cap: refused only where bsp_vcpu_id is above it
+  it.each([
+    [0x22, /from 0x23, the boot CPU/],
+    [0x23, /not below 0x23/],
+    [0x24, /not below 0x24/],
+  ])("set to %i beside boot CPU 0x23", async (limit, sentence) => {
+    const target = await Machine.create({ apicIds: [0x23], memoryBytes: 1 << 20 });
+    const limitThenAdd = (): void => {
+      target.interrupts.enableCap(KVM_CAP.MAX_VCPU_ID, limit);
+      target.hotplug({ apicId: 0x24 });
+    };
+    expect(limitThenAdd).toThrow(sentence);
+  });
+
+  it("stays unset by 0", async () => {
+    const target = await machine("kvm");
+    target.interrupts.enableCap(KVM_CAP.MAX_VCPU_ID, 0);
+    target.interrupts.enableCap(KVM_CAP.MAX_VCPU_ID, 0x200);
+    expect(() => target.interrupts.enableCap(KVM_CAP.MAX_VCPU_ID, 0)).toThrow(/0x200 already/);
   });
 });
 

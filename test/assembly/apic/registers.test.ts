@@ -45,7 +45,7 @@ describe("power-up and INIT", () => {
   // Register, power-up value, value after INIT of a LAPIC that had everything changed.
   const ROWS: [keyof typeof REG, number, number][] = [
     ["ID", 0x23000000, 0x77000000],
-    ["VERSION", 0x50014, 0x50014],
+    ["VERSION", 0x1050014, 0x1050014],
     ["TPR", 0, 0],
     ["APR", 0, 0],
     ["PPR", 0, 0],
@@ -223,7 +223,7 @@ describe("x2APIC MSR window", () => {
     const cpu = apics.clear("kvm,lvtCmci=on").add(5);
     expect(apics.setMsr(cpu, 0x82f, 0xffffffffn)).toBe("ok");
     expect(apics.msr(cpu, 0x82f)).toBe(0x117ffn);
-    expect(apics.msr(cpu, 0x803)).toBe(0x60014n);
+    expect(apics.msr(cpu, 0x803)).toBe(0x1060014n);
   });
 });
 
@@ -233,7 +233,7 @@ describe("write masks", () => {
     ["TPR", 0xff],
     ["LDR", 0xff000000],
     ["DFR", 0xffffffff],
-    ["SVR", 0x3ff],
+    ["SVR", 0x13ff],
     ["ICR_HIGH", 0xff000000],
     ["TDCR", 0xb],
     ["TIMER", 0x710ff],
@@ -253,6 +253,15 @@ describe("write masks", () => {
     const cpu = apics.add(5, { mode: "x" });
     apics.write(cpu, REG.DFR, 0);
     expect(apics.read(cpu, REG.DFR)).toBe(0x0fffffff);
+  });
+
+  it("give SVR no bit 12 and the version no bit 24 where EOI broadcasts cannot be suppressed", () => {
+    for (const policy of ["kvm,directedEoi=absent", "kvm,x2apic=off"]) {
+      const cpu = apics.clear(policy).add(5, { mode: "x" });
+      apics.write(cpu, REG.SVR, 0xffffffff);
+      expect(apics.read(cpu, REG.SVR)).toBe(0x3ff);
+      expect(apics.read(cpu, REG.VERSION)).toBe(0x50014);
+    }
   });
 
   it("give SVR bit 12 and version bit 24 where EOI broadcasts can be suppressed", () => {
