@@ -78,6 +78,8 @@ export interface ApicExports {
   apicDeadlineLow(vcpuIndex: number): number;
   apicDeadlineHigh(vcpuIndex: number): number;
   apicTimerExpired(vcpuIndex: number, nowLow: number, nowHigh: number): void;
+  apicWantsPvEoi(vcpuIndex: number): number;
+  apicResolvePvEoi(vcpuIndex: number, wasSet: number): void;
   apicReset(vcpuIndex: number, isBsp: number): void;
   apicInit(vcpuIndex: number): void;
 }
@@ -92,4 +94,6 @@ export interface ApicCore {
   readonly view: DataView;
   /** Gets the trace events that the mask asks for; the record is valid during the call. */
   onTrace: ((kind: number, record: number) => void) | undefined;
+  /** Gets the vectors whose end I/O APICs have to know. */
+  onEoiBroadcast: ((vector: number) => void) | undefined;
 }

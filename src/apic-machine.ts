@@ -8,7 +8,7 @@ import { X2vmError } from "./errors.js";
 const RAM_BYTES = 65536;
 
 /** No CPU runs, so that the core asks nothing of its host. */
-const SILENT: Omit<CoreImports, "traceEvent"> = {
+const SILENT: Omit<CoreImports, "traceEvent" | "eoiBroadcast"> = {
   ioRead: () => 0xffffffff,
   ioWrite: () => {},
   mmioRead: () => 0xffffffff,
@@ -31,7 +31,8 @@ export interface ApicMachineOptions {
 export async function createApicCore(options: ApicMachineOptions = {}): Promise<ApicCore> {
   const { vcpuCapacity = 256, wasm, build = "release" } = options;
   const traceEvent = (kind: number, record: number): void => apics.onTrace?.(kind, record);
-  const imports = { ...SILENT, traceEvent };
+  const eoiBroadcast = (vector: number): void => apics.onEoiBroadcast?.(vector);
+  const imports = { ...SILENT, traceEvent, eoiBroadcast };
   const core = await Core.instantiate(await loadCore(wasm, build), () => imports);
   if (core.exports.create(vcpuCapacity, RAM_BYTES, 0) === 0) {
     throw new X2vmError(
@@ -45,6 +46,7 @@ export async function createApicCore(options: ApicMachineOptions = {}): Promise<
       return core.view;
     },
     onTrace: undefined,
+    onEoiBroadcast: undefined,
   };
   return apics;
 }

@@ -35,17 +35,23 @@ export function knobsOf(policy: Policy): [number, number][] {
   ];
 }
 
+const DIRECTED_EOI = {
+  absent: abi.DIRECTED_EOI_ABSENT,
+  advertised: abi.DIRECTED_EOI_ADVERTISED,
+  works: abi.DIRECTED_EOI_WORKS,
+} as const;
+
 export function lapicKnobsOf(options: LapicOptions, firstSipi: boolean): [number, number][] {
   const flag = (value: boolean): number => (value ? 1 : 0);
   return [
     [abi.KNOB_XID_WRITABLE, flag(options.xidWritable)],
     [abi.KNOB_RESERVED_BITS, options.reservedBits === "sdm" ? abi.RESERVED_SDM : abi.RESERVED_KVM],
-    [abi.KNOB_ERRORS, 0],
-    [abi.KNOB_SPURIOUS, 0],
+    [abi.KNOB_ERRORS, flag(options.errors)],
+    [abi.KNOB_SPURIOUS, flag(options.spurious)],
     [abi.KNOB_FIRST_SIPI, flag(firstSipi)],
     [abi.KNOB_TIMER_MODE_DISARMS, flag(options.timerModeDisarms)],
     [abi.KNOB_PERIOD_MIN, options.periodMin],
-    [abi.KNOB_DIRECTED_EOI, options.directedEoi ? abi.DIRECTED_EOI_WORKS : abi.DIRECTED_EOI_ABSENT],
+    [abi.KNOB_DIRECTED_EOI, DIRECTED_EOI[options.directedEoi]],
     [abi.KNOB_LVT_CMCI, flag(options.cmci)],
     [abi.KNOB_TSC_DEADLINE, flag(options.tscDeadline)],
     [abi.KNOB_X2APIC, flag(options.x2apic)],
@@ -61,12 +67,14 @@ const PATHS = { [abi.PATH_SELF]: "self", [abi.PATH_MAP]: "map", [abi.PATH_SCAN]:
 export class CoreDriver implements ApicDriver {
   private readonly core: ApicCore;
   private count = 0;
+  private eois: number[] = [];
   private nowLow = 0;
   private nowHigh = 0;
 
   /** Empties the machine and sets the knobs. */
   constructor(core: ApicCore, knobs: readonly (readonly [number, number])[]) {
     this.core = core;
+    core.onEoiBroadcast = (vector) => this.eois.push(vector);
     core.exports.apicClear();
     for (const [knob, value] of knobs) {
       if (core.exports.apicSetKnob(knob, value) !== 1)
@@ -164,7 +172,26 @@ export class CoreDriver implements ApicDriver {
     return this.core.exports.apicHighestPending(vcpuIndex);
   }
 
+  nmis(vcpuIndex: number): number {
+    return this.field(vcpuIndex, abi.VCPU_NMI) >> 8;
+  }
+
+  offerPvEoi(vcpuIndex: number): boolean {
+    return this.core.exports.apicWantsPvEoi(vcpuIndex) === 1;
+  }
+
+  resolvePvEoi(vcpuIndex: number, isSkipped: boolean): void {
+    this.core.exports.apicResolvePvEoi(vcpuIndex, isSkipped ? 0 : 1);
+  }
+
+  takeEois(): number[] {
+    const taken = this.eois;
+    this.eois = [];
+    return taken;
+  }
+
   acknowledge(vcpuIndex: number): number {
+    if ((this.field(vcpuIndex, abi.VCPU_REQUEST) & abi.REQ_INTERRUPT) === 0) return -1;
     return this.core.exports.apicAcknowledge(vcpuIndex);
   }
 

@@ -38,6 +38,8 @@ type Access =
   | { readonly kind: "wrmsr"; readonly cpu: number; readonly msr: number; readonly value: bigint }
   | { readonly kind: "host base"; readonly cpu: number; readonly value: bigint }
   | { readonly kind: "acknowledge"; readonly cpu: number }
+  /** The guest skips the EOI that it may skip. */
+  | { readonly kind: "skip EOI"; readonly cpu: number }
   | { readonly kind: "process"; readonly cpu: number }
   | { readonly kind: "init"; readonly cpu: number }
   | { readonly kind: "reset"; readonly cpu: number }
@@ -49,6 +51,7 @@ type Access =
     }
   | { readonly kind: "time"; readonly by: number };
 
+const KVM_PV_EOI = 0x4b564d04;
 const REGISTERS = Object.values(REG);
 const cpu = fc.nat({ max: IDS.length - 1 });
 
@@ -133,11 +136,11 @@ const baseValue = fc.constantFrom(
   0x8000_fee0_0800n,
 );
 
-const VECTORS = [0x0e, 0x10, 0x31, 0x3f, 0x40, 0x80, 0xff];
+const VECTORS = [0x05, 0x0e, 0x10, 0x31, 0x3f, 0x40, 0x80, 0xff];
 
 /** A write that means something: [register, value]. */
 const sensible: fc.Arbitrary<[number, number]> = fc.oneof(
-  fc.tuple(fc.constant<number>(REG.SVR), fc.constantFrom(0x1ff, 0x1ff, 0x1ff, 0xff, 0x11ff)),
+  fc.tuple(fc.constant<number>(REG.SVR), fc.constantFrom(0x1ff, 0x11ff, 0x11ff, 0x11ff, 0xff)),
   fc.tuple(fc.constant<number>(REG.TPR), fc.constantFrom(0, 0, 0x10, 0x1f, 0x30, 0x33, 0x41, 0xff)),
   fc.tuple(fc.constant<number>(REG.EOI), fc.constant(0)),
   fc.tuple(fc.constant<number>(REG.EOI), fc.constant(0)),
@@ -156,6 +159,8 @@ const sensible: fc.Arbitrary<[number, number]> = fc.oneof(
   fc.tuple(fc.constant<number>(REG.DFR), fc.constantFrom(0xffffffff, 0x0fffffff, 0x1fffffff)),
   fc.tuple(fc.constant<number>(REG.ID), fc.constantFrom(0x05000000, 0x23000000, 0xff000000)),
   fc.tuple(fc.constant<number>(REG.LINT0), value32),
+  fc.tuple(fc.constant<number>(REG.ERROR), fc.constantFrom(0x33, 0x0c, 0xf1, 0x10033)),
+  fc.tuple(fc.constant<number>(REG.ESR), fc.constant(0)),
   fc.tuple(fc.constant<number>(REG.ICR2), fc.constantFrom(0, 0x23000000, 0xff000000)),
   fc.tuple(
     fc.constant<number>(REG.ICR),
@@ -248,6 +253,16 @@ const access: fc.Arbitrary<Access> = fc.oneof(
   },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant("rdmsr" as const), cpu, msr }) },
   {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant("wrmsr" as const),
+      cpu,
+      msr: fc.constant(KVM_PV_EOI),
+      value: fc.constantFrom(0x1001n, 0x1001n, 0x1001n, 0n, 0x1002n),
+    }),
+  },
+  { weight: 6, arbitrary: fc.record({ kind: fc.constant("skip EOI" as const), cpu }) },
+  {
     weight: 2,
     arbitrary: fc.record({
       kind: fc.constant("wrmsr" as const),
@@ -294,12 +309,14 @@ export const registerWalk: fc.Arbitrary<RegisterWalk> = fc.record({
     reservedBits: fc.constantFrom("sdm" as const, "kvm" as const),
     xidWritable: fc.boolean(),
     physicalAddressBits: fc.constantFrom(36, 46, 52),
-    directedEoi: fc.boolean(),
+    directedEoi: fc.constantFrom("absent" as const, "advertised" as const, "works" as const),
     cmci: fc.boolean(),
-    tscDeadline: fc.constant(true),
+    tscDeadline: fc.constantFrom(true, true, true, false),
     x2apic: fc.constantFrom(true, true, true, false),
     timerModeDisarms: fc.boolean(),
     periodMin: fc.constantFrom(0, 0, 500),
+    errors: fc.boolean(),
+    spurious: fc.boolean(),
     lint0Reenabled: fc.boolean(),
   }),
   firstSipi: fc.boolean(),
@@ -307,15 +324,20 @@ export const registerWalk: fc.Arbitrary<RegisterWalk> = fc.record({
   accesses: fc.array(access, { minLength: 10, maxLength: 80 }),
 });
 
+/** Asks both, and fails where they differ. */
+type Pair = (what: unknown, ask: (driver: ApicDriver) => unknown) => unknown[];
+
 /** Runs a walk on both and compares every answer and, at the end, every register. */
 export function compareRegisters(core: ApicCore, walk: RegisterWalk): void {
   const policy = MODEL_POLICIES.kvm;
   const model = new MachineModel(policy, walk.options, walk.firstSipi);
   const knobs = [...knobsOf(policy), ...lapicKnobsOf(walk.options, walk.firstSipi)];
   const both: ApicDriver[] = [model, new CoreDriver(core, knobs)];
-  const pair = (what: unknown, ask: (driver: ApicDriver) => unknown): void => {
-    const [expected, got] = both.map((driver) => show(ask(driver)));
+  const pair: Pair = (what, ask) => {
+    const answers = both.map(ask);
+    const [expected, got] = answers.map(show);
     if (expected !== got) throw new Error(`${show(what)}: model ${expected}, core ${got}`);
+    return answers;
   };
   IDS.forEach((id, n) => {
     both.forEach((driver) => driver.addVcpu(id, n === 0, true));
@@ -329,9 +351,16 @@ export function compareRegisters(core: ApicCore, walk: RegisterWalk): void {
 
   let now = 1_000_000;
   both.forEach((driver) => driver.setNow(now));
+  const pvEoi = new PvEoi(both, pair);
   for (const step of walk.accesses) {
     if (step.kind === "time") now = passTime(both, pair, now, now + step.by);
-    else if (!isUndefined(step)) pair(step, (driver) => perform(driver, step));
+    else if (step.kind === "skip EOI") pvEoi.skip(step.cpu);
+    else if (!isUnlikely(step, walk.options)) {
+      if (looksAtLapic(step)) pvEoi.resolve(step.cpu);
+      pair(step, (driver) => perform(driver, step));
+      if (step.kind === "acknowledge") pvEoi.offer(step.cpu);
+    }
+    pair(["EOI broadcasts of", step], (driver) => driver.takeEois());
     IDS.forEach((_, n) => {
       pair(["pending after", step, n], (driver) => driver.pending(n));
       pair(["deadline after", step, n], (driver) => driver.deadline(n));
@@ -340,13 +369,43 @@ export function compareRegisters(core: ApicCore, walk: RegisterWalk): void {
   IDS.forEach((_, n) => pair(["registers at the end", n], (driver) => dump(driver, n)));
 }
 
-/** Timer mode 3 is reserved: what the counter does is nobody's rule. */
-function isUndefined(step: Access): boolean {
-  const isTimer =
-    (step.kind === "write" && step.offset === REG.TIMER) ||
-    (step.kind === "mmio write" && step.offset === REG.TIMER) ||
-    (step.kind === "wrmsr" && step.msr === 0x832);
-  return isTimer && (BigInt(step.value) & 0x60000n) === 0x60000n;
+/** KVM's PV EOI on a machine whose CPUs see spurious vectors: no machine has both. */
+function isUnlikely(step: Access, { spurious }: LapicOptions): boolean {
+  return spurious && step.kind === "wrmsr" && step.msr === KVM_PV_EOI;
+}
+
+/** True for what the CPU itself does: before it the machine looks whether an EOI was skipped. */
+function looksAtLapic(step: Access): step is Access & { readonly cpu: number } {
+  return !["init", "reset", "process", "fixed", "host base", "time"].includes(step.kind);
+}
+
+/** The guest's words of PV EOI: what the machine offered and the guest took. */
+class PvEoi {
+  private readonly offered = new Set<number>();
+  private readonly skipped = new Set<number>();
+  private readonly both: readonly ApicDriver[];
+  private readonly pair: Pair;
+
+  constructor(both: readonly ApicDriver[], pair: Pair) {
+    this.both = both;
+    this.pair = pair;
+  }
+
+  offer(cpu: number): void {
+    const [isOffered] = this.pair(["PV EOI", cpu], (driver) => driver.offerPvEoi(cpu));
+    if (isOffered === true) this.offered.add(cpu);
+  }
+
+  skip(cpu: number): void {
+    if (this.offered.has(cpu)) this.skipped.add(cpu);
+  }
+
+  resolve(cpu: number): void {
+    const isSkipped = this.skipped.has(cpu);
+    this.both.forEach((driver) => driver.resolvePvEoi(cpu, isSkipped));
+    this.offered.delete(cpu);
+    this.skipped.delete(cpu);
+  }
 }
 
 function perform(driver: ApicDriver, step: Access): unknown {
@@ -394,6 +453,7 @@ function perform(driver: ApicDriver, step: Access): unknown {
         level: 1,
       });
     }
+    case "skip EOI":
     case "time":
       return null;
   }
@@ -405,12 +465,7 @@ function isLong(driver: ApicDriver, n: number): boolean {
 }
 
 /** Goes from deadline to deadline, all timers of both sides in the same order. */
-function passTime(
-  both: ApicDriver[],
-  pair: (what: unknown, ask: (driver: ApicDriver) => unknown) => void,
-  from: number,
-  to: number,
-): number {
+function passTime(both: ApicDriver[], pair: Pair, from: number, to: number): number {
   let now = from;
   for (let n = 0; n < EXPIRIES_MAX; n++) {
     const deadlines = IDS.map((_, position) => both[0]!.deadline(position) ?? Infinity);
@@ -432,7 +487,8 @@ function passTime(
 function dump(driver: ApicDriver, n: number): unknown {
   const page = Array.from({ length: 0x40 }, (_, word) => driver.readMmio(n, word << 4, 4));
   const msrs = Array.from({ length: 0x40 }, (_, word) => driver.readMsr(n, 0x800 + word));
-  return [driver.readMsr(n, 0x1b), driver.readMsr(n, 0x6e0), page, msrs, driver.runState(n)];
+  const others = [0x1b, 0x6e0, KVM_PV_EOI].map((number) => driver.readMsr(n, number));
+  return [others, page, msrs, driver.runState(n), driver.nmis(n)];
 }
 
 function show(value: unknown): string {

@@ -12,12 +12,14 @@ export const KVM_OPTIONS: LapicOptions = {
   reservedBits: "kvm",
   xidWritable: true,
   physicalAddressBits: 46,
-  directedEoi: false,
+  directedEoi: "absent",
   cmci: false,
   tscDeadline: true,
   x2apic: true,
   timerModeDisarms: false,
   periodMin: 0,
+  errors: false,
+  spurious: false,
   lint0Reenabled: true,
 };
 
@@ -98,7 +100,10 @@ export function compareWalk(core: ApicCore, { cpus, steps }: Walk, policy: Polic
   ids.forEach((_, n) =>
     same(
       `run state of ${n}`,
-      both.map((driver) => [driver.processEvents(n), driver.runState(n), driver.sipiVector(n)]),
+      both.map((driver) => [
+        [driver.pending(n), driver.nmis(n)],
+        [driver.processEvents(n), driver.runState(n), driver.sipiVector(n), driver.nmis(n)],
+      ]),
     ),
   );
 }

@@ -53,6 +53,8 @@ export interface ApicDriver {
   runState(vcpuIndex: number): number;
   /** Vector of the last STARTUP that counts. */
   sipiVector(vcpuIndex: number): number;
+  /** NMIs that wait, 0 to 2. */
+  nmis(vcpuIndex: number): number;
   readMmio(vcpuIndex: number, offset: number, size: 1 | 2 | 4): number;
   writeMmio(vcpuIndex: number, offset: number, size: 1 | 2 | 4, value: number): void;
   readMsr(vcpuIndex: number, msr: number): bigint | "#GP";
@@ -61,7 +63,14 @@ export interface ApicDriver {
   writeBaseByHost(vcpuIndex: number, value: bigint): boolean;
   /** The vector that could be delivered now, or -1. */
   pending(vcpuIndex: number): number;
+  /** The CPU answers INTR. @returns vector, or -1 when INTR is down or nothing answers */
   acknowledge(vcpuIndex: number): number;
+  /** After an acknowledge. @returns true when the guest may skip the EOI (KVM's PV EOI) */
+  offerPvEoi(vcpuIndex: number): boolean;
+  /** Before the next look at the LAPIC. @param isSkipped - the guest took the offer */
+  resolvePvEoi(vcpuIndex: number, isSkipped: boolean): void;
+  /** Vectors whose EOI was broadcast since the last call, in order. */
+  takeEois(): number[];
   reset(vcpuIndex: number, isBsp: boolean): void;
   init(vcpuIndex: number): void;
   /** Virtual time in ns, for every access that follows. */

@@ -14,8 +14,8 @@ export interface LapicOptions {
   readonly xidWritable: boolean;
   /** IA32_APIC_BASE bits above this are reserved. */
   readonly physicalAddressBits: number;
-  /** SVR[12] exists. */
-  readonly directedEoi: boolean;
+  /** SVR[12]: not there, there without effect, or suppressing the broadcast of EOIs. Tied to `x2apic`, as in KVM. */
+  readonly directedEoi: "absent" | "advertised" | "works";
   /** LVT timer bit 18: deadline mode. */
   readonly tscDeadline: boolean;
   /** CPUID.1:ECX[21]. */
@@ -26,6 +26,10 @@ export interface LapicOptions {
   readonly periodMin: number;
   /** LVT CMCI exists. */
   readonly cmci: boolean;
+  /** ESR works, and vectors below 16 are refused. */
+  readonly errors: boolean;
+  /** An interrupt that TPR overtook gives the SVR vector. */
+  readonly spurious: boolean;
   /** KVM_X86_QUIRK_LINT0_REENABLED: LINT0 of the BSP resets to an unmasked ExtINT. */
   readonly lint0Reenabled: boolean;
 }
@@ -41,6 +45,13 @@ export type MsrWrite = { readonly effects: Effect[] } | "#GP";
 export const APIC_BASE_BSP = 1n << 8n;
 export const APIC_BASE_EXTD = 1n << 10n;
 export const APIC_BASE_EN = 1n << 11n;
+
+/** Vectors below belong to exceptions. */
+const FIRST_LEGAL_VECTOR = 16;
+// ESR.
+const SENT_ILLEGAL_VECTOR = 0x20;
+const RECEIVED_ILLEGAL_VECTOR = 0x40;
+const ILLEGAL_REGISTER = 0x80;
 
 const LVT_MASKED = 0x10000;
 const ALL_ONES = 0xffffffff;
@@ -111,6 +122,11 @@ export class LapicModel {
   /** Errors since the last write to ESR, and what that write made visible. */
   errorLatch = 0;
   errorVisible = 0;
+  /** The INTR line. Under `spurious` it stays up when its cause goes. */
+  intr = false;
+  /** MSR 4B564D04H, and whether the guest may skip the EOI of what it serves. */
+  pvEoiMsr = 0n;
+  isPvEoiOffered = false;
 
   constructor(x2id: number, isBsp: boolean, options: LapicOptions) {
     this.x2id = x2id;
@@ -166,7 +182,10 @@ export class LapicModel {
     const isBsp = (this.base & APIC_BASE_BSP) !== 0n;
     if (isBsp && this.options.lint0Reenabled) this.lvt.set(REG.LINT0, 0x700);
     this.errorLatch = this.errorVisible = 0;
+    this.pvEoiMsr = 0n;
+    this.isPvEoiOffered = false;
     this.timer.reset();
+    this.intr = false;
   }
 
   /**
@@ -186,10 +205,9 @@ export class LapicModel {
     if (!byHost && this.mode === "off" && extended) return false;
     const before = this.mode;
     this.base = value;
-    // Each mode has its own ICR high.
-    if ((this.mode === "x2") !== (before === "x2")) this.icrDest = 0;
     if (this.mode === "x2" && before !== "x2") this.ldr = x2apicLdr(this.x2id);
     if (this.mode === "x" && before !== "x") this.xid = this.x2id & 0xff;
+    this.updateIntr();
     return true;
   }
 
@@ -208,37 +226,81 @@ export class LapicModel {
     return highest >> 4 > this.ppr >> 4 ? highest : null;
   }
 
-  /** A fixed interrupt arrives. @returns false when the LAPIC is disabled and drops it */
+  private updateIntr(): void {
+    if (this.pending !== null) this.intr = true;
+    else if (!this.options.spurious) this.intr = false;
+  }
+
+  /** A fixed interrupt arrives. @returns false when the LAPIC is disabled and drops it, or the vector is illegal */
   accept(vector: number, levelTriggered: boolean): boolean {
     if (this.mode === "off" || !this.isSoftwareEnabled) return false;
+    if (this.options.errors && vector < FIRST_LEGAL_VECTOR) {
+      this.raiseError(RECEIVED_ILLEGAL_VECTOR);
+      return false;
+    }
     if (levelTriggered) this.tmr.add(vector);
     else this.tmr.delete(vector);
     this.irr.add(vector);
+    this.updateIntr();
     return true;
   }
 
-  /** The CPU takes the pending vector. */
+  /** The CPU answers INTR. @returns null when INTR is down, or nothing answers */
   acknowledge(): number | null {
+    if (!this.intr) return null;
+    this.intr = false;
     const vector = this.pending;
     if (vector !== null) {
       this.irr.delete(vector);
       this.isr.add(vector);
+      return vector;
     }
-    return vector;
+    return this.options.spurious && this.mode !== "off" ? this.svr & 0xff : null;
   }
 
   /** The timer has run out: an interrupt, unless the LVT entry is masked. */
   timerInterrupt(): void {
-    const entry = this.lvt.get(REG.TIMER)!;
-    if ((entry & LVT_MASKED) === 0) this.accept(entry & 0xff, false);
+    this.localInterrupt(REG.TIMER);
+  }
+
+  /** An entry of the LVT that can only be Fixed and edge-triggered. */
+  private localInterrupt(offset: number): void {
+    const entry = this.lvt.get(offset)!;
+    if (this.mode !== "off" && (entry & LVT_MASKED) === 0) this.accept(entry & 0xff, false);
+  }
+
+  /** SDM 3A "Error Handling": the first error since the last write to ESR interrupts. */
+  private raiseError(bit: number): void {
+    if (!this.options.errors) return;
+    const isFirst = this.errorLatch === 0;
+    this.errorLatch |= bit;
+    if (isFirst) this.localInterrupt(REG.ERROR);
   }
 
   private endOfInterrupt(): Effect[] {
     if (this.isr.size === 0) return [];
     const vector = Math.max(...this.isr);
     this.isr.delete(vector);
-    const isSuppressed = this.options.directedEoi && (this.svr & 0x1000) !== 0;
+    this.updateIntr();
+    const isSuppressed = this.options.directedEoi === "works" && (this.svr & 0x1000) !== 0;
     return this.tmr.has(vector) && !isSuppressed ? [{ kind: "eoi", vector }] : [];
+  }
+
+  // KVM's paravirtual EOI.
+
+  /** After an acknowledge: may the guest skip the EOI? Only when nobody waits for it. */
+  offerPvEoi(): boolean {
+    if ((this.pvEoiMsr & 1n) === 0n || this.irr.size > 0 || this.isr.size === 0) return false;
+    if (this.tmr.has(Math.max(...this.isr))) return false;
+    this.isPvEoiOffered = true;
+    return true;
+  }
+
+  /** Before the next look at the LAPIC. @param isSkipped - the guest took the offer */
+  resolvePvEoi(isSkipped: boolean): Effect[] {
+    if (!this.isPvEoiOffered) return [];
+    this.isPvEoiOffered = false;
+    return isSkipped ? this.endOfInterrupt() : [];
   }
 
   // Register access.
@@ -247,8 +309,11 @@ export class LapicModel {
   mmioRead(offset: number, size: 1 | 2 | 4): number {
     if (this.mode !== "x") return size === 4 ? ALL_ONES : (1 << (size * 8)) - 1;
     const within = offset & 0xf;
-    if (within + size > 4) return 0;
-    const value = this.read(offset & 0xff0) ?? 0;
+    const value = this.read(offset & 0xff0);
+    if (within + size > 4 || value === null) {
+      if (!this.isListed(offset & 0xff0)) this.raiseError(ILLEGAL_REGISTER);
+      return 0;
+    }
     const shifted = value >>> (within * 8);
     return size === 4 ? shifted : shifted & ((1 << (size * 8)) - 1);
   }
@@ -256,7 +321,14 @@ export class LapicModel {
   mmioWrite(offset: number, size: 1 | 2 | 4, value: number): Effect[] {
     if (this.mode !== "x" || size !== 4 || (offset & 0xf) !== 0) return [];
     const effects = this.write(offset, value >>> 0);
-    return effects === "#GP" ? [] : effects;
+    if (effects !== "#GP") return effects;
+    if (!this.isListed(offset)) this.raiseError(ILLEGAL_REGISTER);
+    return [];
+  }
+
+  /** The manual's register table has it; two of its registers cannot be read. */
+  private isListed(offset: number): boolean {
+    return offset === REG.EOI || offset === REG.RRD || this.read(offset) !== null;
   }
 
   /** @param msr - 0x800..0x8ff @returns "#GP" when refused */
@@ -285,7 +357,21 @@ export class LapicModel {
     if ((low & 0xfff32000) !== 0) return "#GP";
     this.icrLow = (low & ~0x1000) >>> 0;
     this.icrDest = high;
-    return { effects: [{ kind: "ipi", icrLow: this.icrLow, dest: high }] };
+    return { effects: this.send(this.icrLow, high) };
+  }
+
+  /** A Fixed or lowest-priority message with an illegal vector is not sent. */
+  private send(icrLow: number, dest: number): Effect[] {
+    const isFixed = ((icrLow >> 8) & 7) <= 1;
+    if (this.options.errors && isFixed && (icrLow & 0xff) < FIRST_LEGAL_VECTOR) {
+      this.raiseError(SENT_ILLEGAL_VECTOR);
+      return [];
+    }
+    return [{ kind: "ipi", icrLow, dest }];
+  }
+
+  private get hasDirectedEoi(): boolean {
+    return this.options.directedEoi !== "absent" && this.options.x2apic;
   }
 
   /** Bits that fault in x2APIC mode by the manual and that KVM masks off. */
@@ -296,7 +382,7 @@ export class LapicModel {
       case REG.TPR:
         return (value & ~0xff) !== 0;
       case REG.SVR:
-        return (value & ~(this.options.directedEoi ? 0x13ff : 0x3ff)) !== 0;
+        return (value & ~(this.hasDirectedEoi ? 0x13ff : 0x3ff)) !== 0;
       case REG.TDCR:
         return (value & ~0xb) !== 0;
       default: {
@@ -326,9 +412,7 @@ export class LapicModel {
       case REG.ID:
         return isLong ? this.x2id : (this.xid << 24) >>> 0;
       case REG.VERSION:
-        return (
-          0x14 | ((this.options.cmci ? 6 : 5) << 16) | (this.options.directedEoi ? 1 << 24 : 0)
-        );
+        return 0x14 | ((this.options.cmci ? 6 : 5) << 16) | (this.hasDirectedEoi ? 1 << 24 : 0);
       case REG.TPR:
         return this.tpr;
       case REG.APR:
@@ -369,6 +453,7 @@ export class LapicModel {
         return [];
       case REG.TPR:
         this.tpr = value & 0xff;
+        this.updateIntr();
         return [];
       case REG.EOI:
         return this.endOfInterrupt();
@@ -390,7 +475,7 @@ export class LapicModel {
         return [];
       case REG.ICR:
         this.icrLow = (value & ~0x1000) >>> 0;
-        return [{ kind: "ipi", icrLow: this.icrLow, dest: this.icr2 >>> 24 }];
+        return this.send(this.icrLow, this.icr2 >>> 24);
       case REG.ICR2:
         if (isLong) return "#GP";
         this.icr2 = (value & 0xff000000) >>> 0;
@@ -403,14 +488,14 @@ export class LapicModel {
         return [];
       case REG.SELF_IPI:
         if (!isLong || (value & ~0xff) !== 0) return "#GP";
-        return [{ kind: "ipi", icrLow: 0x40000 | value, dest: 0 }];
+        return this.send(0x40000 | value, 0);
       default:
         return this.writeLvt(offset, value);
     }
   }
 
   private writeSvr(value: number): void {
-    this.svr = value & (this.options.directedEoi ? 0x13ff : 0x3ff);
+    this.svr = value & (this.hasDirectedEoi ? 0x13ff : 0x3ff);
     if (this.isSoftwareEnabled) return;
     for (const [offset, entry] of this.lvt) this.lvt.set(offset, entry | LVT_MASKED);
   }

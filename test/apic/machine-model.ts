@@ -18,6 +18,7 @@ export const HALTED = 3;
 
 const IA32_APIC_BASE = 0x1b;
 const IA32_TSC_DEADLINE = 0x6e0;
+const KVM_PV_EOI = 0x4b564d04;
 const NONE = -1;
 
 interface ModelCpu {
@@ -36,11 +37,12 @@ export class MachineModel implements ApicDriver {
   private readonly policy: Policy;
   private readonly options: LapicOptions;
   private readonly firstSipi: boolean;
+  private eois: number[] = [];
   private now = 0;
 
   /** @param firstSipi - of two SIPIs before the target runs the first one counts, not the last */
   constructor(policy: Policy, options: LapicOptions, firstSipi = false) {
-    this.policy = policy;
+    this.policy = { ...policy, errors: options.errors };
     this.options = options;
     this.firstSipi = firstSipi;
   }
@@ -108,6 +110,7 @@ export class MachineModel implements ApicDriver {
     if (cpu.isInitPending) {
       cpu.isInitPending = false;
       this.init(vcpuIndex);
+      cpu.nmis = 0;
       const isBsp = (cpu.lapic.base & APIC_BASE_BSP) !== 0n;
       cpu.runState = isBsp ? RUNNABLE : WAIT_FOR_SIPI;
       happened |= 1;
@@ -130,6 +133,10 @@ export class MachineModel implements ApicDriver {
     return this.cpus[vcpuIndex]!.sipiVector;
   }
 
+  nmis(vcpuIndex: number): number {
+    return this.cpus[vcpuIndex]!.nmis;
+  }
+
   readMmio(vcpuIndex: number, offset: number, size: 1 | 2 | 4): number {
     return this.cpus[vcpuIndex]!.lapic.mmioRead(offset, size);
   }
@@ -141,7 +148,11 @@ export class MachineModel implements ApicDriver {
   readMsr(vcpuIndex: number, msr: number): bigint | "#GP" {
     const { lapic } = this.cpus[vcpuIndex]!;
     if (msr === IA32_APIC_BASE) return lapic.base;
-    if (msr === IA32_TSC_DEADLINE) return lapic.mode === "off" ? 0n : lapic.timer.deadline;
+    if (msr === KVM_PV_EOI) return lapic.pvEoiMsr;
+    if (msr === IA32_TSC_DEADLINE) {
+      if (!this.options.tscDeadline) return "#GP";
+      return lapic.mode === "off" ? 0n : lapic.timer.deadline;
+    }
     return lapic.rdmsr(msr);
   }
 
@@ -149,7 +160,13 @@ export class MachineModel implements ApicDriver {
     return this.change(vcpuIndex, (lapic) => {
       if (msr === IA32_APIC_BASE) return lapic.writeBase(value);
       if (msr === IA32_TSC_DEADLINE) {
-        this.writeDeadline(lapic, value);
+        if (this.options.tscDeadline) this.writeDeadline(lapic, value);
+        return this.options.tscDeadline;
+      }
+      if (msr === KVM_PV_EOI) {
+        if ((value & 2n) !== 0n) return false; // the word is aligned to 4 bytes
+        lapic.pvEoiMsr = value;
+        lapic.isPvEoiOffered = false;
         return true;
       }
       const written = lapic.wrmsr(msr, value);
@@ -178,6 +195,20 @@ export class MachineModel implements ApicDriver {
 
   acknowledge(vcpuIndex: number): number {
     return this.cpus[vcpuIndex]!.lapic.acknowledge() ?? NONE;
+  }
+
+  offerPvEoi(vcpuIndex: number): boolean {
+    return this.cpus[vcpuIndex]!.lapic.offerPvEoi();
+  }
+
+  resolvePvEoi(vcpuIndex: number, isSkipped: boolean): void {
+    this.act(vcpuIndex, this.cpus[vcpuIndex]!.lapic.resolvePvEoi(isSkipped));
+  }
+
+  takeEois(): number[] {
+    const taken = this.eois;
+    this.eois = [];
+    return taken;
   }
 
   reset(vcpuIndex: number): void {
@@ -239,7 +270,10 @@ export class MachineModel implements ApicDriver {
   /** Carries out what a register write asked for. */
   private act(vcpuIndex: number, effects: Effect[]): void {
     for (const effect of effects) {
-      if (effect.kind !== "ipi") continue;
+      if (effect.kind === "eoi") {
+        this.eois.push(effect.vector);
+        continue;
+      }
       const low = effect.icrLow;
       this.route({
         from: vcpuIndex,
@@ -257,9 +291,13 @@ export class MachineModel implements ApicDriver {
 
   private route(message: Message): Receipt {
     const views = this.views;
-    const { arrived, ret, path, mode } = deliver(views, message, this.policy);
+    const { selected, arrived, ret, path, mode } = deliver(views, message, this.policy);
     views.forEach((view, n) => (this.cpus[n]!.arbitration = view.arbitration));
-    for (const position of arrived) this.arrive(this.cpus[position]!, message, mode);
+    // A LAPIC that refuses a vector below 16 records an error.
+    const isFixed = mode === FIXED || mode === LOWEST;
+    const isDeasserted = message.from !== null && message.levelTriggered && !message.assert;
+    const reached = isFixed && !isDeasserted ? selected : arrived;
+    for (const position of reached) this.arrive(this.cpus[position]!, message, mode);
     return { accepted: [...arrived].sort((a, b) => a - b), ret, path, mode };
   }
 

@@ -50,6 +50,8 @@ export interface Policy {
   /** Sender-less destinations hold 32 bits; otherwise they are cut to 8. */
   readonly msi32: boolean;
   readonly lowest: "hash" | "counter" | "tpr";
+  /** A LAPIC refuses Fixed vectors below 16. Default false, as KVM. */
+  readonly errors?: boolean;
 }
 
 export interface Message {
@@ -98,10 +100,11 @@ export function x2apicLdr(x2id: number): number {
 }
 
 /** KVM `__apic_accept_irq`: does this LAPIC take a message that selected it? */
-export function accepts(lapic: Lapic, message: Message, mode = message.mode): boolean {
-  switch (mode) {
+export function accepts(lapic: Lapic, message: Message, { errors = false }: Policy): boolean {
+  switch (message.mode) {
     case FIXED:
     case LOWEST:
+      if (errors && message.vector < 16) return false;
       return lapic.sw && lapic.mode !== "off" && !(message.levelTriggered && !message.assert);
     case INIT:
       return !(message.levelTriggered && !message.assert);

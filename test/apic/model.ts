@@ -21,7 +21,7 @@ export function deliver(lapics: readonly Lapic[], message: Message, policy: Poli
     if (!policy.msi32) msg.dest &= 0xff;
   }
   if (msg.shorthand === 1 && msg.from !== null)
-    return arrive(lapics, [msg.from], msg, message, "self", 0);
+    return arrive(lapics, [msg.from], msg, message, "self", policy, 0);
 
   const map = policy.map === "none" ? null : buildMap(lapics, policy);
   const onMap =
@@ -29,7 +29,7 @@ export function deliver(lapics: readonly Lapic[], message: Message, policy: Poli
       ? lookUp(map, lapics, msg, policy)
       : null;
   const nobody = policy.mapForm === "4.9" ? -1 : 0;
-  if (onMap !== null) return arrive(lapics, onMap, msg, message, "map", nobody);
+  if (onMap !== null) return arrive(lapics, onMap, msg, message, "map", policy, nobody);
 
   return scan(lapics, msg, message, policy);
 }
@@ -45,12 +45,12 @@ function scan(lapics: readonly Lapic[], msg: Message, asSent: Message, policy: P
   });
   if (!picksOne(msg)) {
     const owners = ownersOf(lapics, matching, msg, policy);
-    return arrive(lapics, owners, msg, asSent, "scan", -1);
+    return arrive(lapics, owners, msg, asSent, "scan", policy, -1);
   }
 
   const candidates = matching.filter((position) => lapics[position]!.sw);
   const winner = pickLowest(lapics, candidates, msg.vector, policy);
-  return arrive(lapics, winner === null ? [] : [winner], msg, asSent, "scan", -1);
+  return arrive(lapics, winner === null ? [] : [winner], msg, asSent, "scan", policy, -1);
 }
 
 /** A policy without a map may still give an 8-bit physical ID one owner. */
@@ -74,9 +74,10 @@ function arrive(
   msg: Message,
   asSent: Message,
   path: Delivery["path"],
+  policy: Policy,
   nobody: number,
 ): Delivery {
-  const took = selected.filter((position) => accepts(lapics[position]!, msg));
+  const took = selected.filter((position) => accepts(lapics[position]!, msg, policy));
   // KVM counts before it asks whether the LAPIC is enabled.
   if (msg.mode === LOWEST) for (const position of selected) lapics[position]!.arbitration++;
   const ret = selected.length === 0 ? nobody : took.length;

@@ -8,6 +8,8 @@
 export const ONE_SHOT = 0;
 export const PERIODIC = 1;
 export const TSC_DEADLINE = 2;
+/** Reserved: nothing can be started, and what runs already runs out, as in KVM. */
+export const RESERVED = 3;
 
 /** Divisor for TDCR[3,1,0]. */
 export function divisorOf(tdcr: number): number {
@@ -59,7 +61,7 @@ export class TimerModel {
   writeInitialCount(count: number): void {
     if (this.mode === TSC_DEADLINE) return;
     this.initialCount = count;
-    this.remaining = count === 0 ? null : this.period;
+    this.remaining = count === 0 || this.mode === RESERVED ? null : this.period;
   }
 
   /** A new divisor leaves the count where it is: the ticks to go scale with it. */
