@@ -3,7 +3,8 @@
 ; Contract    see lib/guest.inc (multiboot 1, loaded at 1 MiB, `main` in 64-bit mode on the boot CPU).
 ; CPUs        as many as the machine started with, by fw_cfg; most rows need two.
 ; Words       the name of a row (table `rows`); `count=n`: how often, default 1; `latency`: also measure, by TSC, the
-;             time from each send to the first instruction of its handler; `xapic-only`, `wall`: lib/guest.inc.
+;             time from each send to the first instruction of its handler; `distribution`: and say how it is distributed;
+;             `xapic-only`, `wall`: lib/guest.inc.
 ; Method      all CPUs are awake before the line START; what a row does follows, then a line with the number of
 ;             interrupts that arrived and the TSC ticks, and with `latency` one with its distribution. A lost interrupt
 ;             shows: the row never ends.
@@ -24,6 +25,7 @@ STREAM       equ 0x60                           ; first of those in flight at on
 STREAM_MOST  equ 16
 ARRIVAL_US   equ 400000                         ; longest wait for all CPUs to be awake
 SETTLE_US    equ 2                              ; ... and for the last of them to reach its loop
+DISTRIBUTION_SHIFT equ 6                        ; about 64 pairs
 HISTOGRAM    equ 65536                          ; ticks; what takes longer counts as the last of them
 
 %define peer_of    percpu.user                  ; record of the CPU that this one sends to
@@ -46,18 +48,25 @@ alignb 64
 remaining:   resq 1                             ; hops that the tokens have left
 tokens:      resq 1
 finished:    resq 1
+ready:       resq 1                             ; CPUs that have the logical ID they need
 started:     resq 1                             ; not 0: the mesh may begin
 cpus:        resq 1
 histogram:   resd HISTOGRAM
 
 ROW_NAME_BYTES equ 24
-ROW_BYTES      equ ROW_NAME_BYTES + 24
+ROW_BYTES      equ ROW_NAME_BYTES + 32
 
-; row "name", routine of the boot CPU, routine of the others, CPUs that it needs
-%macro row 4
+; What a row needs of the APICs, beside CPUs.
+ANY_APIC       equ 0
+XAPIC_MODE     equ 1
+X2APIC_MODE    equ 2
+KVM_SEND_IPI   equ 3                            ; the hypercall, offered in CPUID
+
+; row "name", routine of the boot CPU, routine of the others, CPUs that it needs, ANY_APIC or what else it needs
+%macro row 5
     %%name: db %1
     times ROW_NAME_BYTES - ($ - %%name) db 0
-    dq %2, %3, %4
+    dq %2, %3, %4, %5
 %endmacro
 
 section .data
@@ -65,20 +74,26 @@ align 8, db 0
 ; A row's routine does its work R12 times and returns in RAX how many interrupts that took; it may change every
 ; register but RSP. Interrupts are on.
 rows:
-    row "dry",             dry, wait_halted, 1
-    row "self",            self, wait_halted, 1
-    row "pingpong-spin",   pingpong_spin, second_spins, 2
-    row "pingpong-halt",   pingpong_halt, wait_halted, 2
-    row "stream-1",        stream_1, second_spins, 2
-    row "stream-16",       stream_16, second_spins, 2
-    row "ring",            ring, wait_halted, 2
-    row "pairs",           pairs, wait_halted, 2
-    row "mesh",            mesh, mesh_other, 2
-    row "broadcast-spin",  broadcast, wait_spinning, 2
-    row "broadcast-halt",  broadcast, wait_halted, 2
-    row "nmi",             nmi, wait_halted, 2
-    row "wake-broadcast",  wake_broadcast, sleep, 2
-    row "wake-each",       wake_each, sleep, 2
+    row "dry",             dry, wait_halted, 1, ANY_APIC
+    row "self",            self, wait_halted, 1, ANY_APIC
+    row "pingpong-spin",   pingpong_spin, second_spins, 2, ANY_APIC
+    row "pingpong-halt",   pingpong_halt, wait_halted, 2, ANY_APIC
+    row "stream-1",        stream_1, second_spins, 2, ANY_APIC
+    row "stream-16",       stream_16, second_spins, 2, ANY_APIC
+    row "ring",            ring, wait_halted, 2, ANY_APIC
+    row "pairs",           pairs, wait_halted, 2, ANY_APIC
+    row "mesh",            mesh, mesh_other, 2, ANY_APIC
+    row "broadcast-spin",  broadcast, wait_spinning, 2, ANY_APIC
+    row "broadcast-halt",  broadcast, wait_halted, 2, ANY_APIC
+    row "nmi",             nmi, wait_halted, 2, ANY_APIC
+    row "wake-broadcast",  wake_broadcast, sleep, 2, ANY_APIC
+    row "wake-each",       wake_each, sleep, 2, ANY_APIC
+    row "physical",        physical, wait_halted, 2, ANY_APIC
+    row "flat",            flat, join_flat, 2, XAPIC_MODE
+    row "cluster",         cluster, join_cluster, 2, XAPIC_MODE
+    row "x2cluster",       x2cluster, wait_halted, 2, X2APIC_MODE
+    row "pv-send-ipi",     pv_send_ipi, wait_halted, 2, KVM_SEND_IPI
+    row "hot-add",         hot_add, sleep, 1, ANY_APIC
     db 0
 
 section .text
@@ -116,9 +131,14 @@ section .text
 ; Clobbers RAX, RCX, RDX. Unlike `send_ipi` it is inline and does not order earlier stores to memory.
 %macro post 2
     mov edx, [%1 + percpu.id]
+    post_edx %2
+%endmacro
+
+; The same to the destination in EDX, as the sender's mode writes it: 8 bits, or 32.
+%macro post_edx 1
     cmp qword [use_x2apic], 0
     je %%xapic
-    mov eax, %2
+    mov eax, %1
     mov ecx, X2APIC_MSR + APIC_ICR
     wrmsr
     jmp %%end
@@ -129,7 +149,7 @@ section .text
     jnz %%pending
     shl edx, 24
     mov [rcx + 0x10], edx
-    mov dword [rcx], %2
+    mov dword [rcx], %1
 %%end:
 %endmacro
 
@@ -295,6 +315,9 @@ main:
     mov [cpus], rax
     cmp rax, [rbx + ROW_NAME_BYTES + 16]
     jb .too_few
+    mov rax, [rbx + ROW_NAME_BYTES + 24]
+    call has_apic
+    jc .wrong_apic
     mov rax, gs:[percpu.self]
     mov [by_number], rax
     call wake_others
@@ -320,8 +343,24 @@ main:
 .too_few:
     fail "CPUs", "this row needs ", dec, [rbx + ROW_NAME_BYTES + 16], ", found ", dec, [cpus]
     ret
+.wrong_apic:
+    fail "APIC", "this row needs another mode, or KVM's hypercall"
+    ret
 .absent:
     fail "CPUs", "of ", dec, [cpus], " came ", dec, [cpu_count]
+    ret
+
+; RAX = ANY_APIC or what else is needed. Carry set: it is not there. Clobbers RAX, RCX, RDX.
+has_apic:
+    cmp eax, KVM_SEND_IPI
+    je has_send_ipi
+    cmp eax, ANY_APIC
+    je .has                                     ; (carry is clear)
+    sub eax, XAPIC_MODE
+    cmp rax, [use_x2apic]
+    je .has
+    stc
+.has:
     ret
 
 ; Starts all other CPUs and waits until they are in their loops. Carry set if not all came.
@@ -403,9 +442,37 @@ report_latency:
     mov r8, rcx
     call percentile
     line ", most ", dec, rax
+    has_word "distribution"
+    jc report_distribution
     ret
 .none:
     line "latency samples 0"
+    ret
+
+; RCX = samples: a line of pairs TICKS:COUNT, so many samples took so many ticks or less; at most DISTRIBUTION of them.
+report_distribution:
+    say "distribution"
+    xor edx, edx                                ; RDX = ticks
+    xor r8d, r8d                                ; R8 = samples up to them
+    xor r9d, r9d                                ; R9 = those that must be reached for the next pair, less one
+    lea rsi, [histogram]
+.next:
+    mov eax, [rsi + rdx * 4]
+    add r8, rax
+    cmp r8, r9
+    jbe .same
+    say " ", dec, rdx, ":", dec, r8
+    mov rax, rcx
+    shr rax, DISTRIBUTION_SHIFT
+    lea r9, [r8 + rax]
+    cmp r9, rcx
+    jb .same
+    lea r9, [rcx - 1]                           ; the last pair names all
+.same:
+    inc edx
+    cmp r8, rcx
+    jb .next
+    call print_newline
     ret
 
 ; R8 = hundredfold rank. Returns RAX as `percentile`.
@@ -754,5 +821,8 @@ wake_each:
     jnz .loop
     dec r8
     jmp wake_broadcast.count
+
+%include "ipi-bench/destinations.inc"
+%include "ipi-bench/hot-add.inc"
 
 guest_end

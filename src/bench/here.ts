@@ -10,11 +10,17 @@ export interface CountedLine extends TimedLine {
   readonly cpuMs: number;
 }
 
-/** @returns every line that the guest printed @throws Error when it does not print DONE */
+/**
+ * Runs a guest to its end.
+ *
+ * @param drive - told of the machine before it runs, to plan what comes from outside
+ * @returns every line that the guest printed @throws Error when it does not print DONE
+ */
 export async function runHere(
   image: Uint8Array,
   commandLine: string,
   options: MachineOptions = {},
+  drive: (machine: Machine) => void = () => {},
 ): Promise<CountedLine[]> {
   const machine = await Machine.create(options);
   const lines: CountedLine[] = [];
@@ -23,6 +29,7 @@ export async function runHere(
   );
   machine.onSerial((byte) => stopwatch.take(byte));
   machine.load(image, { name: "guest", commandLine });
+  drive(machine);
   const { reason } = machine.run();
   machine.dispose();
   if (lines.at(-1)?.text !== "DONE") {

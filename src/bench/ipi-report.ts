@@ -1,30 +1,28 @@
-/** Results of the IPI benchmark as a table, as CSV and as JSON. */
-import Table from "cli-table3";
-import type { IpiResult } from "./ipi.js";
+/** Results of the IPI benchmark as tables, as CSV and as plain objects. */
+import { HOT_ADD_STAGES, type HotAddResult } from "./hot-add.js";
+import type { IpiResult, PeerFigure } from "./ipi.js";
+import type { Latency } from "./latency.js";
+import { number, rate, round, tableOf } from "./text.js";
 
 /** A table for the terminal. */
 export function ipiTable(results: readonly IpiResult[]): string {
-  const hasPeer = results.some(({ peer }) => peer !== undefined);
-  const table = new Table({
-    head: [
-      "pattern",
-      "APIC",
-      "CPUs",
-      "IPIs/s",
-      "ns/IPI",
-      "from - to",
-      "CPU ns/IPI",
-      "instr/IPI",
-      "latency p50",
-      "p99",
-      ...(hasPeer ? ["QEMU ns/IPI", "speed to QEMU"] : []),
-    ],
-    colAligns: ["left", "left", ...Array.from({ length: 10 }, () => "right" as const)],
-    style: { head: [], border: [], compact: true },
-  });
-  for (const result of results) {
+  const peers = peerNames(results);
+  const head = [
+    "pattern",
+    "APIC",
+    "CPUs",
+    "IPIs/s",
+    "ns/IPI",
+    "from - to",
+    "CPU ns/IPI",
+    "instr/IPI",
+    "latency p50",
+    "p99",
+    ...peers.flatMap((name) => [`${name} ns/IPI`, "x2vm is"]),
+  ];
+  const rows = results.map((result) => {
     const { row, mode, cpus, nsEach, cpuNsEach, instructionsEach, latency } = result;
-    table.push([
+    return [
       row.title,
       mode,
       String(cpus),
@@ -34,23 +32,48 @@ export function ipiTable(results: readonly IpiResult[]): string {
       number(cpuNsEach.median),
       number(instructionsEach),
       ...(latency === undefined ? ["", ""] : [latency.p50, latency.p99].map(String)),
-      ...(hasPeer ? peerCells(result) : []),
-    ]);
-  }
-  return table.toString();
+      ...peers.flatMap((name) => peerCells(result, result.peers.get(name)!)),
+    ];
+  });
+  return tableOf(head, 2, rows);
 }
 
-function peerCells({ peer, nsEach }: IpiResult): string[] {
-  if (peer === undefined) return ["", ""];
+/** Peers of a run, in the order of the table. */
+export function peerNames(results: readonly IpiResult[]): string[] {
+  return [...(results[0]?.peers.keys() ?? [])];
+}
+
+/** How many times as fast as a peer x2vm is; undefined where the peer has no figure. */
+export function timesPeer({ nsEach }: IpiResult, peer: PeerFigure): number | undefined {
+  return "nsEach" in peer ? peer.nsEach.median / nsEach.median : undefined;
+}
+
+function peerCells(result: IpiResult, peer: PeerFigure): string[] {
   if ("reason" in peer) return [peer.reason, ""];
-  return [number(peer.nsEach.median), number(peer.nsEach.median / nsEach.median)];
+  return [number(peer.nsEach.median), `${number(timesPeer(result, peer)!)} x`];
+}
+
+/** A table of the stages of hot-add: virtual nanoseconds, each stage from the end of the one before. */
+export function hotAddTable(results: readonly HotAddResult[]): string {
+  const head = ["hot-add, by stage", "APIC", "CPUs", "p50", "p99", "least", "most"];
+  const rows = results.flatMap(({ mode, cpus, stages, all }) =>
+    [
+      ...HOT_ADD_STAGES.map((stage) => [stage, stages.get(stage)!] as const),
+      ["all", all] as const,
+    ].map(([stage, latency]) => [stage, mode, String(cpus), ...latencyCells(latency)]),
+  );
+  return tableOf(head, 2, rows);
+}
+
+function latencyCells({ p50, p99, least, most }: Latency): string[] {
+  return [p50, p99, least, most].map(String);
 }
 
 /** A plain object for each case: numbers in nanoseconds, latencies in virtual ones. */
 export function ipiRecords(results: readonly IpiResult[]) {
   return results.map((result) => {
-    const { row, mode, cpus, interrupts, nsEach, cpuNsEach, instructionsEach, latency, peer } =
-      result;
+    const { row, mode, cpus, interrupts, nsEach, cpuNsEach, instructionsEach, latency } = result;
+    const dry = dryRunOf(results, result);
     return {
       pattern: row.name,
       apic: mode,
@@ -62,16 +85,48 @@ export function ipiRecords(results: readonly IpiResult[]) {
       nsPerIpiMost: round(nsEach.most),
       cpuNsPerIpi: round(cpuNsEach.median),
       instructionsPerIpi: round(instructionsEach),
+      timesDryRun: dry === undefined ? null : round(nsEach.median / dry.nsEach.median),
       latencySamples: latency?.samples ?? null,
       latencyLeast: latency?.least ?? null,
       latencyP50: latency?.p50 ?? null,
       latencyP90: latency?.p90 ?? null,
       latencyP99: latency?.p99 ?? null,
       latencyMost: latency?.most ?? null,
-      qemuNsPerIpi: peer !== undefined && "nsEach" in peer ? round(peer.nsEach.median) : null,
-      qemuNote: peer !== undefined && "reason" in peer ? peer.reason : null,
+      ...Object.fromEntries(
+        [...result.peers].flatMap(([name, peer]) => peerFields(name.toLowerCase(), peer)),
+      ),
     };
   });
+}
+
+/** The dry run of the same machine: what the other rows are normalised to. */
+export function dryRunOf(
+  results: readonly IpiResult[],
+  { mode, cpus }: IpiResult,
+): IpiResult | undefined {
+  return results.find(
+    (each) => each.row.name === "dry" && each.mode === mode && each.cpus === cpus,
+  );
+}
+
+function peerFields(name: string, peer: PeerFigure): [string, number | string | null][] {
+  return [
+    [`${name}NsPerIpi`, "nsEach" in peer ? round(peer.nsEach.median) : null],
+    [`${name}Note`, "reason" in peer ? peer.reason : null],
+  ];
+}
+
+/** Hot-adds as plain objects: virtual nanoseconds by stage, each from the end of the one before. */
+export function hotAddRecords(results: readonly HotAddResult[]) {
+  return results.map(({ cpus, mode, apicId, stages, all, wallNs, cpuNs }) => ({
+    apic: mode,
+    cpus,
+    apicId,
+    stages: HOT_ADD_STAGES.map((stage) => ({ stage, ...stages.get(stage)! })),
+    all,
+    wallNs: round(wallNs),
+    cpuNs: round(cpuNs),
+  }));
 }
 
 /** The records as CSV with a line of names. No value holds a comma or a quote. */
@@ -80,19 +135,4 @@ export function ipiCsv(results: readonly IpiResult[]): string {
   const names = Object.keys(records[0] ?? {});
   const lines = records.map((record) => Object.values(record).map((value) => value ?? ""));
   return [names, ...lines].map((cells) => `${cells.join(",")}\n`).join("");
-}
-
-function rate(perSecond: number): string {
-  if (perSecond >= 1e6) return `${number(perSecond / 1e6)} M`;
-  return perSecond >= 1e3 ? `${number(perSecond / 1e3)} k` : number(perSecond);
-}
-
-/** Three significant digits or so. */
-function number(value: number): string {
-  if (value >= 100) return value.toFixed(0);
-  return value >= 10 ? value.toFixed(1) : value.toFixed(2);
-}
-
-function round(value: number): number {
-  return Math.round(value * 100) / 100;
 }

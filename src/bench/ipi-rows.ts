@@ -1,5 +1,7 @@
 /** The rows of the IPI benchmark: patterns of guests/ipi-bench.asm, and how often each is done. */
 
+export type ApicMode = "xapic" | "x2apic";
+
 export interface IpiRow {
   /** Word of the guest's command line. */
   readonly name: string;
@@ -10,6 +12,10 @@ export interface IpiRow {
   readonly each: (cpus: number) => number;
   /** Interrupts that a run should have in all, about. */
   readonly inAll: number;
+  /** The only APIC mode in which it makes sense. */
+  readonly onlyMode?: ApicMode;
+  /** Features of KVM's CPUID leaf that the machine must offer. */
+  readonly kvmFeatures?: number;
 }
 
 const UNICAST = 200_000;
@@ -18,6 +24,11 @@ const WAKE = 40_000;
 const one = () => 1;
 const thereAndBack = () => 2;
 const toOthers = (cpus: number) => cpus - 1;
+/** KVM_FEATURE_PV_SEND_IPI. */
+const PV_SEND_IPI = 1 << 11;
+/** CPUs that one logical destination names beside the sender: guests/ipi-bench/destinations.inc. */
+const FLAT_MEMBERS = 7;
+const CLUSTER_MEMBERS = 4;
 
 export const IPI_ROWS: readonly IpiRow[] = [
   { name: "dry", title: "dry run: the loop alone", leastCpus: 1, each: one, inAll: 2_000_000 },
@@ -75,6 +86,45 @@ export const IPI_ROWS: readonly IpiRow[] = [
     leastCpus: 2,
     each: (cpus) => 2 * (cpus - 1),
     inAll: WAKE,
+  },
+  {
+    name: "physical",
+    title: "to all, physical, one by one",
+    leastCpus: 2,
+    each: toOthers,
+    inAll: BROADCAST,
+  },
+  {
+    name: "flat",
+    title: "to 7, logical flat",
+    leastCpus: 2,
+    each: (cpus) => Math.min(cpus - 1, FLAT_MEMBERS),
+    inAll: UNICAST,
+    onlyMode: "xapic",
+  },
+  {
+    name: "cluster",
+    title: "to 4, logical cluster",
+    leastCpus: 2,
+    each: (cpus) => Math.min(cpus - 1, CLUSTER_MEMBERS),
+    inAll: UNICAST,
+    onlyMode: "xapic",
+  },
+  {
+    name: "x2cluster",
+    title: "to all, x2APIC clusters",
+    leastCpus: 2,
+    each: toOthers,
+    inAll: BROADCAST,
+    onlyMode: "x2apic",
+  },
+  {
+    name: "pv-send-ipi",
+    title: "to all, PV_SEND_IPI",
+    leastCpus: 2,
+    each: toOthers,
+    inAll: BROADCAST,
+    kvmFeatures: PV_SEND_IPI,
   },
 ];
 

@@ -15,8 +15,11 @@ export interface IpiFlags {
   readonly csv?: boolean;
 }
 
+/** Not a pattern of messages like the others: a CPU is added again and again. */
+export const HOT_ADD = "hot-add";
+
 const EXAMPLES = `
-Patterns: ${IPI_ROWS.map(({ name }) => name).join(", ")}
+Patterns: ${[...IPI_ROWS.map(({ name }) => name), HOT_ADD].join(", ")}
 
 Instructions and latencies are those of the guest, in virtual nanoseconds, and the same in every run. What goes by the
 wall clock is the median of the repetitions, with the range of all of them.
@@ -43,7 +46,7 @@ export function addBenchCommand(program: Command): void {
       3,
     )
     .option("--policy <policy>", "destination policy of the machine", DEFAULT_POLICY)
-    .option("--peers <auto|none>", "QEMU beside it, where it is installed", "auto")
+    .option("--peers <auto|none>", "QEMU and Bochs beside it, where they are installed", "auto")
     .option("--json", "as JSON")
     .option("--csv", "as CSV")
     .addHelpText("after", EXAMPLES)

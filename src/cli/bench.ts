@@ -1,24 +1,30 @@
 /** `x2vm bench ipi`: chooses the cases, measures them in turn, shows them. */
 import { stderr, stdout } from "node:process";
 import { fileURLToPath } from "node:url";
-import { ipiCsv, ipiRecords, ipiTable } from "../bench/ipi-report.js";
-import { IPI_ROWS, type IpiRow } from "../bench/ipi-rows.js";
-import { measureIpi, obstacle, type ApicMode, type IpiResult } from "../bench/ipi.js";
-import { qemuTicksPerNs, qemuVersion } from "../bench/qemu.js";
+import { hotAddObstacle, measureHotAdd, type HotAddResult } from "../bench/hot-add.js";
+import { hotAddRecords, hotAddTable, ipiCsv, ipiRecords, ipiTable } from "../bench/ipi-report.js";
+import { IPI_ROWS, type ApicMode, type IpiRow } from "../bench/ipi-rows.js";
+import { measureIpi, obstacle, type IpiCase, type IpiResult } from "../bench/ipi.js";
+import { findPeers } from "../bench/peers/find.js";
+import type { Peer } from "../bench/peers/peer.js";
 import { X2vmError } from "../errors.js";
 import { parsePolicy } from "../policies.js";
 import { parseNumber } from "./args.js";
-import type { IpiFlags } from "./bench-options.js";
+import { HOT_ADD, type IpiFlags } from "./bench-options.js";
+import { Progress } from "./progress.js";
 
 /** From dist/src/cli, where this runs. */
-const IMAGE = fileURLToPath(new URL("../../../guests/ipi-bench.bin", import.meta.url));
-const COMPUTE = fileURLToPath(new URL("../../../guests/compute.bin", import.meta.url));
+const GUESTS = new URL("../../../guests/", import.meta.url);
+const IMAGE = fileURLToPath(new URL("ipi-bench.bin", GUESTS));
+const COMPUTE = fileURLToPath(new URL("compute.bin", GUESTS));
 /** The guest has records for so many. */
 const MAX_CPUS = 4096;
 
 /** @throws X2vmError USAGE */
 export async function benchIpi(patterns: readonly string[], flags: IpiFlags): Promise<void> {
-  const rows = chooseRows(patterns);
+  const names = patterns.filter((name) => name !== HOT_ADD);
+  const rows = patterns.length === 0 ? IPI_ROWS : chooseRows(names);
+  const hasHotAdd = patterns.length === 0 || patterns.includes(HOT_ADD);
   const modes = chooseModes(flags.apic);
   const cpuCounts = flags.cpus.split(",").map(parseCpus);
   if (flags.repetitions < 1) throw new X2vmError("USAGE", "--repetitions: at least 1.");
@@ -26,47 +32,73 @@ export async function benchIpi(patterns: readonly string[], flags: IpiFlags): Pr
     throw new X2vmError("USAGE", `--peers: "${flags.peers}" is neither auto nor none.`);
   }
   parsePolicy(flags.policy);
-  const version = flags.peers === "none" ? undefined : qemuVersion();
-  const qemu =
-    version === undefined ? undefined : { version, ticksPerNs: await qemuTicksPerNs(COMPUTE) };
-  const cases = modes.flatMap((mode) =>
-    cpuCounts.flatMap((cpus) => rows.map((row) => ({ row, cpus, mode }))),
-  );
+  const machines = modes.flatMap((mode) => cpuCounts.map((cpus) => ({ cpus, mode })));
+  const cases = machines.flatMap((machine) => rows.map((row) => ({ row, ...machine })));
+  const hotAdds = hasHotAdd ? machines : [];
+  const peers = flags.peers === "none" ? [] : await findPeers(COMPUTE);
+  const options = { ...flags, peers, imagePath: IMAGE };
+
+  const progress = new Progress(cases.length + hotAdds.length);
   const results: IpiResult[] = [];
-  for (const [i, each] of cases.entries()) {
-    if (obstacle(each) !== undefined) continue;
-    progress(`${i + 1} of ${cases.length}: ${each.row.title}, ${each.cpus} CPUs, ${each.mode}`);
-    results.push(await measureIpi(each, { ...flags, qemu, imagePath: IMAGE }));
+  const added: HotAddResult[] = [];
+  try {
+    for (const [i, each] of cases.entries()) {
+      if (obstacle(each) !== undefined) continue;
+      progress.show(i, nameOf(each));
+      results.push(await measureIpi(each, options));
+    }
+    for (const [i, each] of hotAdds.entries()) {
+      if (hotAddObstacle(each) !== undefined) continue;
+      progress.show(cases.length + i, `${HOT_ADD}, ${each.cpus} CPUs, ${each.mode}`);
+      added.push(await measureHotAdd(each, options));
+    }
+  } finally {
+    progress.end();
   }
-  progress("");
-  const skipped = cases.filter((each) => obstacle(each) !== undefined);
-  for (const each of skipped) {
-    stderr.write(`x2vm: ${each.row.name}, ${each.cpus} CPUs, ${each.mode}: ${obstacle(each)}\n`);
+
+  for (const each of cases) tell(nameOf(each), obstacle(each));
+  for (const each of hotAdds) {
+    tell(`${HOT_ADD}, ${each.cpus} CPUs, ${each.mode}`, hotAddObstacle(each));
   }
-  if (flags.json) stdout.write(`${JSON.stringify(ipiRecords(results), undefined, 2)}\n`);
-  else if (flags.csv) stdout.write(ipiCsv(results));
-  else stdout.write(`${ipiTable(results)}\n${legend(flags, version)}\n`);
+  if (flags.json) {
+    const report = { rows: ipiRecords(results), hotAdd: hotAddRecords(added) };
+    stdout.write(`${JSON.stringify(report, undefined, 2)}\n`);
+  } else if (flags.csv) {
+    stdout.write(ipiCsv(results));
+  } else {
+    if (results.length > 0) stdout.write(`${ipiTable(results)}\n`);
+    if (added.length > 0) stdout.write(`${hotAddTable(added)}\n`);
+    stdout.write(`${legend(flags, peers)}\n`);
+  }
 }
 
-function legend({ repetitions, policy, peers }: IpiFlags, qemu: string | undefined): string {
-  const peer =
-    qemu === undefined
-      ? peers === "none"
+function nameOf({ row, cpus, mode }: IpiCase): string {
+  return `${row.name}, ${cpus} CPUs, ${mode}`;
+}
+
+/** A case that is left out does not go unsaid. */
+function tell(name: string, why: string | undefined): void {
+  if (why !== undefined) stderr.write(`x2vm: ${name}: ${why}\n`);
+}
+
+function legend({ repetitions, policy, peers: wish }: IpiFlags, peers: readonly Peer[]): string {
+  const beside =
+    peers.length > 0
+      ? ` In turns with ${peers.map(({ title }) => title).join(" and ")}.`
+      : wish === "none"
         ? ""
-        : " QEMU is not installed: no peer."
-      : ` QEMU ${qemu} (TCG) in turns with x2vm.`;
+        : " Neither QEMU nor Bochs is installed: no peer.";
   return (
     `Policy ${policy}. Wall time: median of ${repetitions} runs and their range. ` +
-    `Latency: virtual ns from send to handler.${peer}`
+    `Latency: virtual ns from send to handler.${beside}`
   );
 }
 
 function chooseRows(patterns: readonly string[]): readonly IpiRow[] {
-  if (patterns.length === 0) return IPI_ROWS;
   return patterns.map((name) => {
     const row = IPI_ROWS.find((each) => each.name === name);
     if (row !== undefined) return row;
-    const names = IPI_ROWS.map((each) => each.name).join(", ");
+    const names = [...IPI_ROWS.map((each) => each.name), HOT_ADD].join(", ");
     throw new X2vmError("USAGE", `There is no pattern "${name}": they are ${names}.`);
   });
 }
@@ -84,8 +116,4 @@ function parseCpus(text: string): number {
     throw new X2vmError("USAGE", `--cpus: ${cpus} is not from 1 to ${MAX_CPUS}.`);
   }
   return cpus;
-}
-
-function progress(text: string): void {
-  if (stderr.isTTY) stderr.write(`\r\x1b[K${text}`);
 }
