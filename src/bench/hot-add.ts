@@ -43,7 +43,7 @@ const LONG_ID = 0x123;
 const XAPIC_IDS = 255;
 /** Virtual time from START, or from a report, to the next request: spread, so that the guest is anywhere in its loop. */
 const PAUSE_NS = 1000;
-const SPREAD_NS = 7;
+const SPREAD_NS = 10;
 
 const LINE = /^hot-add 0x\w+ found (\d+), INIT (\d+), STARTUP (\d+), first (\d+), seen (\d+)$/;
 

@@ -43,6 +43,15 @@ describe("IPI patterns", () => {
   });
 });
 
+describe("a machine without PV_SEND_IPI", () => {
+  it("cannot run that row", async () => {
+    const row = rows.find(({ name }) => name === "pv-send-ipi")!;
+    const { kvmFeatures: _, ...without } = row;
+    const measured = measureIpi({ row: without, cpus: CPUS, mode: "x2apic" }, OPTIONS);
+    await expect(measured).rejects.toThrow("needs another mode, or KVM's hypercall");
+  });
+});
+
 describe("obstacle", () => {
   it.each([
     { name: "self", cpus: 1, mode: "xapic", expected: undefined },
