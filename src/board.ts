@@ -10,7 +10,7 @@ import {
   type CpuHotplugEvents,
 } from "./devices/cpu-hotplug.js";
 import { DebugExit, ShutdownPort } from "./devices/debug-exit.js";
-import type { DeviceState } from "./devices/device.js";
+import type { Device, DeviceState } from "./devices/device.js";
 import { FwCfg, type FwCfgSource } from "./devices/fw-cfg.js";
 import { IO_APIC_LENGTH, IoApic } from "./devices/ioapic.js";
 import { PicPair } from "./devices/pic8259.js";
@@ -18,6 +18,7 @@ import { PostPort } from "./devices/post-port.js";
 import { KeyboardReset, ResetRegister } from "./devices/reset-control.js";
 import { SleepControl } from "./devices/sleep-control.js";
 import { Uart16550 } from "./devices/uart16550.js";
+import { X2vmError } from "./errors.js";
 
 const COM1_IRQ = 4;
 /** I/O APIC pin of the ACPI event device. */
@@ -46,7 +47,8 @@ export class Board {
   readonly ioApic: IoApic;
   readonly uart: Uart16550;
   readonly cpuHotplug: CpuHotplugBlock;
-  readonly #stateful: readonly { state(): DeviceState }[];
+  /** By the names that snapshots give them; the order is that of hashes. */
+  readonly #stateful: ReadonlyMap<string, Pick<Device, "state" | "fromState">>;
 
   constructor(outputs: BoardOutputs, configuration: FwCfgSource) {
     const reset = () => outputs.reset();
@@ -84,22 +86,43 @@ export class Board {
     this.mmio.register("I/O APIC", IO_APIC_ADDRESS, IO_APIC_LENGTH, this.ioApic);
 
     const { master, slave } = this.pics;
-    this.#stateful = [
-      master,
-      slave,
-      this.ioApic,
-      this.uart,
-      this.cpuHotplug,
-      post,
-      systemControl,
-      chipsetReset,
-      fwCfg,
-      shutdown,
-    ];
+    this.#stateful = new Map<string, Pick<Device, "state" | "fromState">>([
+      ["PIC master", master],
+      ["PIC slave", slave],
+      ["I/O APIC", this.ioApic],
+      ["COM1", this.uart],
+      ["CPU hotplug", this.cpuHotplug],
+      ["POST codes", post],
+      ["system control A", systemControl],
+      ["reset control", chipsetReset],
+      ["fw_cfg", fwCfg],
+      ["shutdown", shutdown],
+    ]);
   }
 
   /** State of every device of the board, in a fixed order. */
   state(): DeviceState[] {
-    return this.#stateful.map((device) => device.state());
+    return this.save().map(({ state }) => state);
+  }
+
+  /** The same with the devices' names, for `load`. */
+  save(): { name: string; state: DeviceState }[] {
+    return [...this.#stateful].map(([name, device]) => ({ name, state: device.state() }));
+  }
+
+  /**
+   * Puts back what `save` gave. Devices drive their lines anew, which may reach the core.
+   *
+   * @throws X2vmError BAD_SNAPSHOT when devices are missing, or unknown, or cannot be in such a state
+   */
+  load(saved: readonly { readonly name: string; readonly state: DeviceState }[]): void {
+    const names = [...this.#stateful.keys()];
+    if (saved.map(({ name }) => name).join() !== names.join()) {
+      throw new X2vmError(
+        "BAD_SNAPSHOT",
+        `The snapshot is malformed: its devices are not ${names.join(", ")}.`,
+      );
+    }
+    for (const { name, state } of saved) this.#stateful.get(name)!.fromState(state);
   }
 }

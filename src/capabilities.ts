@@ -51,6 +51,8 @@ export interface CapabilityLimits {
   readonly vcpuCapacity: number;
   /** APIC ID of the boot CPU. */
   readonly bootId: number;
+  /** KVM_CAP_MAX_VCPU_ID as it was set in a machine that is restored. */
+  readonly idLimit?: number | undefined;
 }
 
 /** A machine's policy as it is now: knobs may be switched on while it runs. */
@@ -68,6 +70,7 @@ export class Capabilities {
   ) {
     this.#policy = policy;
     this.#limits = limits;
+    this.#idLimit = limits.idLimit;
     this.#setKnob = setKnob;
   }
 
@@ -76,9 +79,19 @@ export class Capabilities {
     return this.#policy;
   }
 
+  /** Another policy from now on. @param policy - the core has it already */
+  replacePolicy(policy: Policy): void {
+    this.#policy = policy;
+  }
+
   /** No CPU can be added with this APIC ID or a higher one: KVM_CAP_MAX_VCPU_ID. */
   get idLimit(): number {
     return this.#idLimit ?? ID_LIMIT;
+  }
+
+  /** The same as it was set; undefined when it was not. */
+  get setIdLimit(): number | undefined {
+    return this.#idLimit;
   }
 
   /**

@@ -61,6 +61,10 @@ interface CoreExports extends ApicExports {
   apicInjectSeed(low: number, high: number): void;
   apicClearRules(): void;
   stateHash(): void;
+  /** Address and length of each area go to the exchange area. @returns how many */
+  stateAreas(): number;
+  /** @returns 0, or the number of the part that cannot be (assembly/vm/snapshot.ts) */
+  finishRestore(savedRamBase: number): number;
   setExtInt(vcpuIndex: number, level: number): void;
   raiseMsi(addressLow: number, addressHigh: number, data: number): number;
   raiseRte(low: number, high: number): number;
@@ -95,12 +99,14 @@ export function isCoreModule(value: unknown): value is CoreModule {
 /** One instance of the core with its linear memory. */
 export class Core {
   readonly exports: CoreExports;
+  readonly #variables: Readonly<Record<string, WebAssembly.Global>>;
   readonly #memory: WebAssembly.Memory;
   #view: DataView;
   #bytes: Uint8Array;
 
   private constructor(exports: CoreExports, memory: WebAssembly.Memory) {
     this.exports = exports;
+    this.#variables = exports as unknown as Record<string, WebAssembly.Global>;
     this.#memory = memory;
     this.#view = new DataView(memory.buffer);
     this.#bytes = new Uint8Array(memory.buffer);
@@ -124,6 +130,24 @@ export class Core {
         { cause: error },
       );
     }
+  }
+
+  /** A module variable of the core, "vm/clock/time" (assembly/export-state.mjs exports them). @returns unsigned */
+  variable(name: string): bigint {
+    const { value } = this.#variables[name]!;
+    return typeof value === "bigint" ? BigInt.asUintN(64, value) : BigInt(value >>> 0);
+  }
+
+  /** @param value - in the range of the variable */
+  setVariable(name: string, value: bigint): void {
+    const variable = this.#variables[name]!;
+    const is64 = typeof variable.value === "bigint";
+    variable.value = is64 ? BigInt.asIntN(64, value) : Number(BigInt.asIntN(32, value));
+  }
+
+  /** Digest of the core's sources: snapshots are for the core that they were made with. */
+  get build(): string {
+    return this.variable("build").toString(16).padStart(16, "0");
   }
 
   /** Linear memory as typed numbers. Never keep it: memory may move when it grows. */

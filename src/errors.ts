@@ -47,6 +47,8 @@ export const ERROR_CODES = [
   "CORE_UNAVAILABLE",
   /** A recorded scenario for conformance that breaks its format. */
   "BAD_SCENARIO",
+  /** A snapshot that is truncated, malformed, of another version of the format, or of another build of the core. */
+  "BAD_SNAPSHOT",
   /** Command line: an argument that cannot be understood. */
   "USAGE",
   /** Command line: a file that cannot be read or written. */

@@ -1,4 +1,5 @@
 /** Rules of adding a CPU to a live machine: what is refused before the guest could see anything of it. */
+import * as abi from "../assembly/abi.js";
 import { X2vmError, hex } from "./errors.js";
 import { checkApicId } from "./options.js";
 
@@ -62,4 +63,27 @@ export function checkHotplug(
     "APIC_ID_UNREACHABLE",
     `CPU ${hex(apicId)} could never be woken: ${context.longIdObstacle}. Use force to add it all the same.`,
   );
+}
+
+/**
+ * Says why the core did not add a CPU.
+ *
+ * @param vcpuIndex - what `addVcpu` of the core returned; @param capacity - vCPU slots
+ * @throws X2vmError VCPU_CAPACITY, APIC_ID_TAKEN, APIC_ID_RANGE
+ */
+export function checkAdded(vcpuIndex: number, apicId: number, capacity: number): void {
+  if (vcpuIndex === abi.ERROR_CAPACITY) {
+    throw new X2vmError(
+      "VCPU_CAPACITY",
+      `All ${capacity} vCPU slots are in use; CPU ${hex(apicId)} needs another.`,
+    );
+  }
+  if (vcpuIndex === abi.ERROR_APIC_ID_TAKEN) {
+    throw new X2vmError(
+      "APIC_ID_TAKEN",
+      `APIC ID ${hex(apicId)} belongs to a CPU that is already there.`,
+    );
+  }
+  if (vcpuIndex < 0)
+    throw new X2vmError("APIC_ID_RANGE", `No CPU can have APIC ID ${hex(apicId)}.`);
 }

@@ -11,6 +11,7 @@ export { X2vmError, ERROR_CODES, type X2vmErrorCode } from "./errors.js";
 export { Machine } from "./machine.js";
 export type { RunOptions, RunResult, StepResult, StopReason } from "./run-result.js";
 export type { MachineOptions } from "./options.js";
+export type { RestoreOptions } from "./snapshot/saved-machine.js";
 export type { CoreBuild, CoreSource } from "./core-source.js";
 export type { HotplugRequest, OstReport } from "./hotplug.js";
 export { cpioArchive, type CpioEntry } from "./loaders/cpio.js";

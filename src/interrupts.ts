@@ -4,13 +4,14 @@ import type { Core } from "./core.js";
 import { X2vmError } from "./errors.js";
 import { faultArguments, type Fault } from "./faults.js";
 import { knobByName } from "./knobs.js";
-import { applyPolicy, type Policy } from "./policies.js";
+import { applyPolicy, parsePolicy, type Policy } from "./policies.js";
 
 export interface InterruptsSetup {
   readonly policy: Policy;
   readonly vcpuCapacity: number;
   /** APIC ID of the boot CPU. */
   readonly bootId: number;
+  readonly idLimit?: number | undefined;
   readonly seed: number;
   /** vcpuIndex of an APIC ID. @throws X2vmError NO_VCPU */
   readonly vcpuIndexOf: (apicId: number) => number;
@@ -37,6 +38,25 @@ export class Interrupts {
   /** The policy as it is now: as chosen at creation, with every capability enabled since. */
   get policy(): Policy {
     return this.#capabilities.policy;
+  }
+
+  /**
+   * Another policy from now on, in place of the one that the machine was made with and of all that was enabled since: for
+   * forks that try one state under several policies. LAPICs are entered anew in the destination map; their registers
+   * stay as they are, and so does what the guest has read from CPUID, but for x2APIC and TSC-deadline.
+   *
+   * @param text - as in MachineOptions.policy @throws X2vmError BAD_OPTION; nothing has changed
+   */
+  setPolicy(text: string): void {
+    this.#setup.assertUsable();
+    const policy = parsePolicy(text);
+    applyPolicy(policy, (knob, value) => this.#core.exports.setKnob(knob, value));
+    this.#capabilities.replacePolicy(policy);
+  }
+
+  /** KVM_CAP_MAX_VCPU_ID as it was set, or undefined. */
+  get setIdLimit(): number | undefined {
+    return this.#capabilities.setIdLimit;
   }
 
   /** Why a hot-added CPU with an ID above 255 could not be woken; undefined when it can. */

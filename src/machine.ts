@@ -15,20 +15,23 @@ import { Core, type CoreImports } from "./core.js";
 import type { CpuSlot } from "./devices/cpu-hotplug.js";
 import type { AccessSize } from "./devices/device.js";
 import { X2vmError, hex } from "./errors.js";
-import { checkHotplug, type HotplugRequest, type OstReport } from "./hotplug.js";
+import { checkAdded, checkHotplug, type HotplugRequest, type OstReport } from "./hotplug.js";
 import { Listeners } from "./listeners.js";
 import type { LoadOptions, LoadPlan } from "./loaders/image.js";
 import { planLoad } from "./loaders/load.js";
 import { Interrupts } from "./interrupts.js";
 import { resolveOptions, type MachineOptions, type ResolvedOptions } from "./options.js";
 import {
+  limitsOf,
   stopOf,
+  type RunLimits,
   type RunOptions,
   type RunResult,
   type StepResult,
   type Stop,
 } from "./run-result.js";
 import { Schedule } from "./schedule.js";
+import { saveMachine, SavedMachine, type RestoreOptions } from "./snapshot/saved-machine.js";
 import { startBootCpu } from "./start.js";
 import { StateHash } from "./state-hash.js";
 import type { ApicEvent } from "./trace/apic.js";
@@ -59,7 +62,8 @@ export class Machine {
   #isInAccess = false;
   #isDisposed = false;
 
-  private constructor(core: Core, options: ResolvedOptions) {
+  /** @param saved - of a machine that is restored; without it, the CPUs of `options` are added */
+  private constructor(core: Core, options: ResolvedOptions, saved?: SavedMachine) {
     this.#core = core;
     this.#options = options;
     this.#traceSubscriptions = new TraceSubscriptions((mask) => core.exports.setTraceMask(mask));
@@ -79,10 +83,15 @@ export class Machine {
       policy: options.policy,
       vcpuCapacity: options.vcpuCapacity,
       bootId: options.apicIds[0]!,
+      idLimit: saved?.header.idLimit,
       seed: options.seed,
       vcpuIndexOf: (apicId) => this.#vcpuIndexOf(apicId),
       assertUsable: () => this.#assertUsable(),
     });
+    if (saved !== undefined) {
+      saved.restoreTo(core, this.#board);
+      return;
+    }
     if (options.kvmFeatures !== undefined) core.exports.offerKvm(options.kvmFeatures);
     options.apicIds.forEach((apicId, i) => {
       this.#addVcpu(apicId, i === 0 ? abi.ADD_BSP : 0);
@@ -97,10 +106,27 @@ export class Machine {
    * @throws X2vmError BAD_OPTION, APIC_ID_RANGE, APIC_ID_TAKEN, MEMORY_TOO_LARGE, CORE_UNAVAILABLE
    */
   static async create(options: MachineOptions = {}): Promise<Machine> {
-    const resolved = resolveOptions(options);
-    const module = await loadCore(resolved.wasm, resolved.build);
+    return Machine.#make(resolveOptions(options));
+  }
+
+  /**
+   * Makes a machine that goes on where the one of the snapshot stood, equal to the last bit.
+   *
+   * @throws X2vmError BAD_SNAPSHOT for anything else than a whole snapshot that this version and build of x2vm made;
+   *   BAD_OPTION for a malformed policy; CORE_UNAVAILABLE, MEMORY_TOO_LARGE
+   */
+  static async restore(snapshot: Uint8Array, options: RestoreOptions = {}): Promise<Machine> {
+    const { policy, ...source } = options;
+    const saved = new SavedMachine(snapshot, source);
+    const machine = await Machine.#make(saved.header.options, saved);
+    if (policy !== undefined) machine.interrupts.setPolicy(policy);
+    return machine;
+  }
+
+  static async #make(options: ResolvedOptions, saved?: SavedMachine): Promise<Machine> {
+    const module = await loadCore(options.wasm, options.build);
     const core = await Core.instantiate(module, () => imports);
-    const machine = new Machine(core, resolved);
+    const machine = new Machine(core, options, saved);
     const imports = machine.#imports();
     return machine;
   }
@@ -166,19 +192,11 @@ export class Machine {
    *
    * @throws X2vmError BAD_OPTION, MACHINE_RUNNING, MACHINE_DISPOSED
    */
-  run({ maxInstructions = Infinity, untilNs = Infinity }: RunOptions = {}): RunResult {
+  run(options: RunOptions = {}): RunResult {
     this.#assertUsable();
-    if (!(maxInstructions >= 0)) {
-      throw new X2vmError(
-        "BAD_OPTION",
-        `maxInstructions is ${maxInstructions}, not a number from 0.`,
-      );
-    }
-    if (!(untilNs >= 0))
-      throw new X2vmError("BAD_OPTION", `untilNs is ${untilNs}, not a time from 0.`);
+    const limits = limitsOf(options);
     const start = this.instructions;
     this.#stop = undefined;
-    const limits = { budget: Math.floor(maxInstructions), untilNs: Math.ceil(untilNs) };
     let stop: Stop | undefined;
     while (stop === undefined) stop = this.#runSlice(limits);
     return { ...stop, instructions: this.instructions - start, virtualNs: this.virtualNs };
@@ -321,6 +339,25 @@ export class Machine {
     return this.#board.uart.isReceiveInterruptEnabled;
   }
 
+  /**
+   * All that decides how the machine goes on: guest RAM, CPUs, time, messages on hold, devices, policy. What its driver
+   * holds is not in it: listeners, actions that wait for their time, devices that were registered by hand.
+   */
+  snapshot(): Uint8Array {
+    this.#assertUsable();
+    return saveMachine(this.#core, this.#board, this.#options, this.interrupts);
+  }
+
+  /** A second machine that goes on from here as this one does; or under another policy. @throws X2vmError BAD_OPTION */
+  fork({ policy }: { readonly policy?: string } = {}): Promise<Machine> {
+    const { build, wasm } = this.#options;
+    return Machine.restore(this.snapshot(), {
+      build,
+      ...(wasm === undefined ? {} : { wasm }),
+      ...(policy === undefined ? {} : { policy }),
+    });
+  }
+
   /** Hash of the whole state (RAM, vCPUs, virtual time, devices): 32 hexadecimal digits, equal for equal states. */
   stateHash(): string {
     this.#assertUsable();
@@ -389,7 +426,7 @@ export class Machine {
   }
 
   /** One call of the core; takes what it used off the budget. @returns why the run ends, or undefined when it goes on */
-  #runSlice(limits: { budget: number; readonly untilNs: number }): Stop | undefined {
+  #runSlice(limits: RunLimits): Stop | undefined {
     this.#runDueActions();
     if (this.#stop !== undefined) return this.#stop;
     if (limits.budget <= 0) return { reason: "budget" };
@@ -436,21 +473,7 @@ export class Machine {
   /** @returns vcpuIndex */
   #addVcpu(apicId: number, flags: number): number {
     const vcpuIndex = this.#core.exports.addVcpu(apicId, flags);
-    if (vcpuIndex === abi.ERROR_CAPACITY) {
-      const capacity = this.#options.vcpuCapacity;
-      throw new X2vmError(
-        "VCPU_CAPACITY",
-        `All ${capacity} vCPU slots are in use; CPU ${hex(apicId)} needs another.`,
-      );
-    }
-    if (vcpuIndex === abi.ERROR_APIC_ID_TAKEN) {
-      throw new X2vmError(
-        "APIC_ID_TAKEN",
-        `APIC ID ${hex(apicId)} belongs to a CPU that is already there.`,
-      );
-    }
-    if (vcpuIndex < 0)
-      throw new X2vmError("APIC_ID_RANGE", `No CPU can have APIC ID ${hex(apicId)}.`);
+    checkAdded(vcpuIndex, apicId, this.#options.vcpuCapacity);
     return vcpuIndex;
   }
 

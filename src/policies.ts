@@ -4,7 +4,7 @@
  * A policy is written as a preset's name, or as a name with knobs changed: `kvm,ids32=off,quirk=on`.
  */
 import { X2vmError } from "./errors.js";
-import { KNOBS, knobByName, knobValue, type Knob } from "./knobs.js";
+import { KNOBS, knobByName, knobText, knobValue, type Knob } from "./knobs.js";
 
 export interface Preset {
   readonly name: string;
@@ -151,6 +151,16 @@ export function parsePolicy(text: string): Policy {
     knobs.set(knobName, knobValue(knobByName(knobName), value));
   }
   return { name: text, description: preset.description, knobs };
+}
+
+/** A policy as `parsePolicy` reads it: its name, and the knobs that were changed since. */
+export function policyText(policy: Policy): string {
+  const written = parsePolicy(policy.name).knobs;
+  const changed = KNOBS.filter(({ name }) => policy.knobs.get(name) !== written.get(name));
+  const changes = changed.map(
+    (knob) => `,${knob.name}=${knobText(knob, policy.knobs.get(knob.name)!)}`,
+  );
+  return policy.name + changes.join("");
 }
 
 /** Sets all knobs of the core. @param setKnob - the core's export */

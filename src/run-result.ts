@@ -1,5 +1,6 @@
 /** How a run is limited, and what it comes back with. */
 import * as abi from "../assembly/abi.js";
+import { X2vmError } from "./errors.js";
 
 /** Why `run` came back. */
 export type StopReason =
@@ -16,6 +17,28 @@ export interface RunOptions {
   readonly maxInstructions?: number;
   /** Virtual time at which to stop, in nanoseconds. Default: never. */
   readonly untilNs?: number;
+}
+
+/** The limits of a run, checked: instructions that are left, and a whole number of nanoseconds. */
+export interface RunLimits {
+  budget: number;
+  readonly untilNs: number;
+}
+
+/** @throws X2vmError BAD_OPTION */
+export function limitsOf({
+  maxInstructions = Infinity,
+  untilNs = Infinity,
+}: RunOptions): RunLimits {
+  if (!(maxInstructions >= 0)) {
+    throw new X2vmError(
+      "BAD_OPTION",
+      `maxInstructions is ${maxInstructions}, not a number from 0.`,
+    );
+  }
+  if (!(untilNs >= 0))
+    throw new X2vmError("BAD_OPTION", `untilNs is ${untilNs}, not a time from 0.`);
+  return { budget: Math.floor(maxInstructions), untilNs: Math.ceil(untilNs) };
 }
 
 export interface RunResult {

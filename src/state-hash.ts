@@ -26,7 +26,7 @@ export class StateHash {
   memory(bytes: Uint8Array): void {
     const words = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
     for (let page = 0; page < words.length; page += PAGE_WORDS) {
-      if (!isZero(words, page)) this.#page(words, page);
+      if (!isZeroPage(words, page)) this.#page(words, page);
     }
     this.#mix(words.length);
   }
@@ -74,7 +74,8 @@ export class StateHash {
   }
 }
 
-function isZero(words: Int32Array, start: number): boolean {
+/** @param start - word at which the page begins */
+export function isZeroPage(words: Int32Array, start: number): boolean {
   for (let i = start; i < start + PAGE_WORDS; i += 8) {
     const any =
       words[i]! |

@@ -5,13 +5,17 @@
  * seeded generator, so that a run can be repeated. The first rule that acts on a message is the only one.
  */
 import * as abi from "../abi";
+import { vcpuCount } from "../layout";
+import { addArea } from "../state-areas";
 import * as def from "../x86/apicdef";
 import { Lapic, NO_DEADLINE } from "./lapic";
-import { Message, NO_SENDER } from "./message";
+import { MAP_ONLY, Message, NO_SENDER } from "./message";
 
 const RULES_MAX: u32 = 16;
 /** Messages that can be on hold at once; further ones are not delayed. */
 const HELD_MAX: u32 = 256;
+/** Copies that a rule may make of a message. */
+const COPIES_MAX: u64 = 1000;
 
 @unmanaged
 class Rule {
@@ -230,5 +234,28 @@ export function takeHeld(msg: Message, now: u64): bool {
     held + <usize>(n + 1) * offsetof<Held>(),
     <usize>(state.held - n) * offsetof<Held>(),
   );
+  return true;
+}
+
+/** For snapshots. */
+export function listInjection(): void {
+  addArea(changetype<usize>(state), offsetof<InjectState>());
+  addArea(rules, offsetof<Rule>() * RULES_MAX);
+  addArea(held, offsetof<Held>() * HELD_MAX);
+}
+
+/** @returns false when what was put back could not have come about */
+export function restoreInjection(): bool {
+  if (state.rules > RULES_MAX || state.held > HELD_MAX) return false;
+  for (let n: u32 = 0; n < state.rules; n++) {
+    const rule = Rule.at(n);
+    if (rule.action < <u32>abi.INJECT_DROP || rule.action > <u32>abi.INJECT_MISROUTE) return false;
+    if (rule.action === abi.INJECT_DUPLICATE && rule.argument > COPIES_MAX) return false;
+  }
+  for (let n: u32 = 0; n < state.held; n++) {
+    const entry = Held.at(n);
+    const isSender = entry.sender >= 0 && <u32>entry.sender < vcpuCount;
+    if ((!isSender && entry.sender !== NO_SENDER) || entry.kind > MAP_ONLY) return false;
+  }
   return true;
 }

@@ -61,6 +61,12 @@ export function enterLogical(lapic: Lapic): void {
   const kind = kindOf(lapic);
   lapic.mapLogical = <u8>kind;
   lapic.mapLogicalId = <u8>(lapic.ldr >> 24);
+  reenterLogical(lapic);
+}
+
+/** Enters a LAPIC as it remembers to be entered. */
+export function reenterLogical(lapic: Lapic): void {
+  const kind: u32 = lapic.mapLogical;
   if (kind === LOGICAL_EMPTY) return;
   addCount(kind, 1);
   const slot = slotOf(lapic);

@@ -21,9 +21,16 @@ import {
   SLOT_SCAN,
 } from "../abi";
 import { reserve, vcpuCount } from "../layout";
+import { addArea } from "../state-areas";
 import { findApicId } from "./ids";
 import { Lapic } from "./lapic";
-import { clearLogicalMap, enterLogical, leaveLogical } from "./logical-map";
+import {
+  clearLogicalMap,
+  enterLogical,
+  leaveLogical,
+  LOGICAL_CLUSTER,
+  reenterLogical,
+} from "./logical-map";
 import { policy } from "./policy";
 
 // Lapic.mapMode
@@ -150,11 +157,7 @@ function enter(lapic: Lapic): void {
   let key = cpu.apicId;
   if (lapic.isX2apic) {
     lapic.mapMode = <u8>IN_X2APIC_MODE;
-    if (key <= 0xff) {
-      const bucket = Bucket.of(key);
-      bucket.x2apicOwner = 1;
-      if (bucket.claims === 2) state.aliases++;
-    }
+    enterOwner(key);
   } else {
     lapic.mapMode = <u8>IN_XAPIC_MODE;
     lapic.mapXid = lapic.xid;
@@ -163,6 +166,14 @@ function enter(lapic: Lapic): void {
   }
   state.bound = max(state.bound, key);
   enterLogical(lapic);
+}
+
+/** The LAPIC with this x2APIC ID is in x2APIC mode. */
+function enterOwner(apicId: u32): void {
+  if (apicId > 0xff) return;
+  const bucket = Bucket.of(apicId);
+  bucket.x2apicOwner = 1;
+  if (bucket.claims === 2) state.aliases++;
 }
 
 function leave(lapic: Lapic): void {
@@ -299,4 +310,35 @@ export function mapBound(): u32 {
     state.boundStale = 0;
   }
   return max(state.bound, BOUND_MIN);
+}
+
+/** For snapshots: the rest follows from what the LAPICs remember to be entered as. */
+export function listMap(): void {
+  addArea(changetype<usize>(state), offsetof<MapState>());
+}
+
+/** Draws the map up anew as the restored LAPICs remember it. @returns false when it cannot have been so */
+export function restoreMap(): bool {
+  if (state.visible > vcpuCount) return false;
+  if (state.slot > <u32>SLOT_MAP_MODE || state.low > <u32>LOW_LAST) return false;
+  const pick = state.low === LOW_LAST ? u32.MAX_VALUE : 0;
+  for (let id: u32 = 0; id < 256; id++) Bucket.of(id).pick = pick;
+  state.aliases = 0;
+  state.bound = 0;
+  state.boundStale = 1;
+  for (let i: u32 = 0; i < vcpuCount; i++) {
+    const lapic = Lapic.at(i);
+    if (lapic.mapMode > IN_X2APIC_MODE || lapic.mapLogical > LOGICAL_CLUSTER) return false;
+    if (lapic.mapMode === NOT_IN_MAP) {
+      if (lapic.mapLogical !== 0) return false;
+    } else if (i < state.visible) reenter(lapic);
+    else return false;
+  }
+  return true;
+}
+
+function reenter(lapic: Lapic): void {
+  if (lapic.mapMode === IN_X2APIC_MODE) enterOwner(lapic.cpu.apicId);
+  else enterBucket(lapic.mapXid, lapic.cpu.index);
+  reenterLogical(lapic);
 }

@@ -3,6 +3,7 @@
  *
  * Source: SDM 3A "Interrupt Command Register (ICR)"; KVM `struct kvm_lapic_irq`.
  */
+import { addArea } from "../state-areas";
 
 /** `sender` of a message that no LAPIC sent: MSI, IOAPIC, hypercalls. */
 export const NO_SENDER: i32 = -1;
@@ -34,5 +35,10 @@ export class Message {
 
 /** The message being delivered, or the last one. */
 export const message: Message = changetype<Message>(memory.data(32, 8));
+
+/** For snapshots: the last message gives the next one its number. */
+export function listMessage(): void {
+  addArea(changetype<usize>(message), offsetof<Message>());
+}
 
 if (offsetof<Message>() !== 32) ERROR("Message: size of its memory");

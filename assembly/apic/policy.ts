@@ -5,6 +5,7 @@
  * both flags of KVM_CAP_X2APIC_API.
  */
 import * as abi from "../abi";
+import { addArea } from "../state-areas";
 import { MAXPHYADDR } from "../x86/cr";
 
 @unmanaged
@@ -73,6 +74,19 @@ export function storeKnob(knob: u32, value: u32): bool {
   if (knob >= <u32>abi.KNOB_COUNT || value > load<u32>(limits + (knob << 2))) return false;
   if (knob === abi.KNOB_MAXPHYADDR && value < 32) return false;
   store<u32>(values + (knob << 2), value);
+  return true;
+}
+
+/** For snapshots. */
+export function listPolicy(): void {
+  addArea(values, (<usize>abi.KNOB_COUNT) << 2);
+}
+
+/** @returns false when a knob that was put back has a value that it cannot have */
+export function restorePolicy(): bool {
+  for (let knob: u32 = 0; knob < <u32>abi.KNOB_COUNT; knob++) {
+    if (!storeKnob(knob, knobValue(knob))) return false;
+  }
   return true;
 }
 

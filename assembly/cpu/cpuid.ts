@@ -10,6 +10,7 @@
  * whatever other IDs exist, so that IDs that are hot-added later never change what a CPU reported before.
  */
 import { raiseWithError } from "../fault";
+import { addArea } from "../state-areas";
 import { Vcpu } from "../vcpu";
 import { CR4_OSXSAVE, MAXPHYADDR } from "../x86/cr";
 import * as feature from "../x86/cpuid";
@@ -125,6 +126,17 @@ export function setKvmSignature(on: bool): void {
 /** True when the KVM leaves are offered: hypercalls work. */
 export function offersKvm(): bool {
   return kvmSignature;
+}
+
+/** For snapshots. */
+export function listCpuid(): void {
+  addArea(vendor, 12);
+  addArea(brand, 48);
+}
+
+/** @returns false when the topology that was put back is impossible */
+export function restoreCpuid(): bool {
+  return setTopology(threadShift, coreShift, logicalPerPackage);
 }
 
 /** CPUID: leaf in EAX, subleaf in ECX. */

@@ -4,6 +4,7 @@
  * Two sets: what this core can do (`IMPLEMENTED`, the single table to extend when an instruction family lands) and what
  * the host offers to the guest, never more than that. An instruction whose feature is not offered raises #UD.
  */
+import { addArea } from "../state-areas";
 import * as cpuid from "../x86/cpuid";
 
 function bit(feature: u32): u32 {
@@ -123,4 +124,18 @@ export function setFeatureWord(word: u32, value: u32): u32 {
   const known = implemented(word);
   store<u32>(words + ((<usize>word) << 2), value & known);
   return value & ~known;
+}
+
+/** For snapshots. */
+export function listFeatures(): void {
+  if (!ready) offerAll();
+  addArea(words, 64);
+}
+
+/** @returns false when a feature that was put back is not implemented */
+export function restoreFeatures(): bool {
+  for (let word: u32 = 0; word < cpuid.FEATURE_WORDS; word++) {
+    if (setFeatureWord(word, featureWord(word)) !== 0) return false;
+  }
+  return true;
 }

@@ -83,6 +83,11 @@ export function disarmMonitor(cpu: Vcpu): void {
   cpu.monitorAddress = MONITOR_NONE;
 }
 
+/** The line of an armed monitor. */
+export function monitoredLine(cpu: Vcpu): u64 {
+  return cpu.monitorAddress & LINE;
+}
+
 /** A watched line is about to change (hook of mem/code-map.ts): every monitor on it triggers. */
 export function lineWritten(gpa: u32): void {
   const line = <u64>gpa & LINE;

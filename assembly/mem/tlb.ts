@@ -10,7 +10,8 @@
 import { Vcpu } from "../vcpu";
 import { CR0_AM, CR4_SMAP } from "../x86/cr";
 import { AC_FLAG } from "../x86/eflags";
-import { ramBase } from "../layout";
+import { ramBase, ramBytes } from "../layout";
+import { addArea } from "../state-areas";
 
 const TLB_ENTRIES: usize = 2048;
 const TLB_MASK: u64 = TLB_ENTRIES - 1;
@@ -137,4 +138,48 @@ export function dropWriteEntries(gpa: u32): void {
     if (tag !== 0 && (<u32>(tag & ~(<u64>0xfff)) + load<u32>(entry, 8)) >> 12 === page)
       store<u64>(entry, 0);
   }
+}
+
+/** For snapshots: entries that a guest did not flush are as good as its page tables. */
+export function listTlb(): void {
+  addArea(tlbRead, TLB_BYTES);
+  addArea(tlbWrite, TLB_BYTES);
+  addArea(tlbExecute, TLB_BYTES);
+  addArea(largePages, 512);
+}
+
+/**
+ * Checks what was put back, and moves it to where guest RAM lies now.
+ *
+ * @param savedRamBase - `ramBase` of the machine that was saved
+ * @returns false for an entry that points elsewhere than at a page of guest RAM
+ */
+export function restoreTlb(savedRamBase: usize): bool {
+  if ((nextAsid & 3) !== 0 || nextAsid < 4 || nextAsid > 4096) return false;
+  return (
+    restoreEntries(tlbRead, savedRamBase) &&
+    restoreEntries(tlbWrite, savedRamBase) &&
+    restoreEntries(tlbExecute, savedRamBase)
+  );
+}
+
+function restoreEntries(array: usize, savedRamBase: usize): bool {
+  for (let entry = array; entry < array + TLB_BYTES; entry += 16) {
+    const tag = load<u64>(entry);
+    if (tag === 0) continue;
+    const page = <u32>(tag & ~(<u64>0xfff));
+    const gpa = page + load<u32>(entry, 8) - <u32>savedRamBase;
+    if ((gpa & 0xfff) !== 0 || gpa >= ramBytes) return false;
+    store<u32>(entry, <u32>ramBase + gpa - page, 8);
+  }
+  return true;
+}
+
+/** Derives what a restored vCPU knows of its address space. @returns false when it cannot be one of this epoch */
+export function restoreAsid(cpu: Vcpu): bool {
+  if ((cpu.asid & 3) !== 0 || cpu.asid >= 4096) return false;
+  if (cpu.asidEpoch === epoch && cpu.asid < 4) return false;
+  cpu.tlbSalt = saltOf(cpu.asid);
+  updateTlbTag(cpu);
+  return true;
 }

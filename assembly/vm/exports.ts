@@ -30,6 +30,7 @@ import { clockNs, preciseNs } from "./clock";
 import { connect } from "./platform";
 import { placeRunnable } from "./runnable";
 import { current, run as runMachine, setStop, step as stepVcpu, totalRetired, wake } from "./run";
+import { checkRestored, listAreas } from "./snapshot";
 import { hashState } from "./state-hash";
 import { placeTimers } from "./timers";
 import { vcpu } from "./vcpus";
@@ -164,6 +165,15 @@ export function translate(vcpuIndex: u32, low: u32, high: u32): f64 {
 /** Writes 16 bytes to the exchange area. */
 export function stateHash(): void {
   hashState(exchange);
+}
+
+/** Lists the areas of memory that a snapshot holds, in the exchange area: address, length. @returns how many */
+export function stateAreas(): u32 {
+  return listAreas(exchange);
+}
+/** Makes a machine of restored variables, areas and RAM. @returns 0, or which part cannot be (vm/snapshot.ts) */
+export function finishRestore(savedRamBase: usize): u32 {
+  return checkRestored(savedRamBase);
 }
 
 /** The INTR line of the PIC pair at a vCPU's LINT0. */

@@ -4,7 +4,8 @@
  * A bit is set for every RUNNABLE vCPU, and for a waiting one whose request word got a new bit. Level 0 has one bit per
  * vCPU, each level above one bit per word below: an idle vCPU costs nothing, and the next one is found in four looks.
  */
-import { reserve } from "../layout";
+import { reserve, vcpuCount } from "../layout";
+import { addArea } from "../state-areas";
 
 const LEVELS: u32 = 4; // 64^4 = 16 Mi vCPUs
 
@@ -93,4 +94,25 @@ function descend(level: u32, found: u32): i32 {
     n = (n << 6) | <u32>ctz(load<u64>(base(<u32>below) + ((<usize>n) << 3)));
   }
   return <i32>n;
+}
+
+/** For snapshots: the levels above follow. */
+export function listRunnable(): void {
+  addArea(level0, ((<usize>vcpuCount + 63) >> 6) << 3);
+}
+
+/** Draws up the levels above the one that was put back. @returns false when it marks slots that hold no CPU */
+export function restoreRunnable(): bool {
+  // A device that was put back before may have woken vCPU 0.
+  runnableCount = 0;
+  for (let level: u32 = 1; level < LEVELS; level++) store<u64>(base(level), 0);
+  for (let start: u32 = 0; start < vcpuCount; start += 64) {
+    const word = level0 + ((<usize>start >> 6) << 3);
+    let marked = load<u64>(word);
+    const beyond = vcpuCount - start < 64 ? (<u64>-1) << (vcpuCount - start) : 0;
+    if ((marked & beyond) !== 0) return false;
+    store<u64>(word, 0);
+    for (; marked !== 0; marked &= marked - 1) markRunnable(start + <u32>ctz(marked));
+  }
+  return true;
 }

@@ -6,7 +6,8 @@
  */
 import { fabricDeadline } from "../apic/inject";
 import { Lapic, NO_DEADLINE } from "../apic/lapic";
-import { reserve } from "../layout";
+import { reserve, vcpuCount } from "../layout";
+import { addArea } from "../state-areas";
 
 let heap: usize = 0;
 /** Place of each vCPU in the heap, plus one; 0 when it is not in it. */
@@ -98,4 +99,23 @@ function siftDown(start: u32): void {
     place = child;
   }
   put(place, vcpuIndex);
+}
+
+/** For snapshots: the order of the heap, because deadlines that changed are not in it yet. */
+export function listTimers(): void {
+  addArea(heap, (<usize>count) << 2);
+  addArea(places, (<usize>vcpuCount) << 2);
+}
+
+/** @returns false when what was put back is no heap of vCPUs */
+export function restoreTimers(): bool {
+  if (count > vcpuCount) return false;
+  let found: u32 = 0;
+  for (let i: u32 = 0; i < vcpuCount; i++) {
+    const place = load<u32>(places + ((<usize>i) << 2));
+    if (place === 0) continue;
+    if (place > count || at(place - 1) !== i) return false;
+    found++;
+  }
+  return found === count;
 }

@@ -28,7 +28,7 @@ import { powerUp } from "./reset";
 import { updateTimer } from "./timers";
 
 /** Not a usable x2APIC ID: the broadcast. */
-const BROADCAST_ID: u32 = 0xffffffff;
+export const BROADCAST_ID: u32 = 0xffffffff;
 
 /** The record of a vCPU. @param vcpuIndex - 0..vcpuCount-1 */
 export function vcpu(vcpuIndex: u32): Vcpu {

@@ -13,6 +13,7 @@
  * Not modelled: the legacy bitmap of 255 CPUs; the block is in modern mode from the start.
  */
 import type { AccessSize, Device, DeviceState } from "./device.js";
+import { StateReader } from "./state-reader.js";
 
 export const CPU_HOTPLUG_LENGTH = 12;
 
@@ -180,9 +181,10 @@ export class CpuHotplugBlock implements Device {
   }
 
   fromState(state: DeviceState): void {
-    this.#selected = state["selected"] as number;
-    this.#command = state["command"] as number;
-    const slots = state["slots"] as unknown as CpuSlot[];
+    const from = new StateReader(state, ["selected", "command", "slots"]);
+    const slots = from.list("slots").map(slotFromState);
+    this.#selected = from.number("selected");
+    this.#command = from.number("command", COMMAND_ARCH_ID);
     this.#apicIds.length = 0;
     this.#flags.length = 0;
     this.#reports.clear();
@@ -191,7 +193,9 @@ export class CpuHotplugBlock implements Device {
       if (each.isInserting) this.#flags[slot]! |= FLAG_INSERT;
       if (each.isRemoving) this.#flags[slot]! |= FLAG_REMOVE;
       if (each.isFirmwareEject) this.#flags[slot]! |= FLAG_FIRMWARE_EJECT;
-      this.#reports.set(slot, { event: each.ostEvent, status: each.ostStatus });
+      const { ostEvent, ostStatus } = each;
+      if (ostEvent !== 0 || ostStatus !== 0)
+        this.#reports.set(slot, { event: ostEvent, status: ostStatus });
     }
   }
 
@@ -238,4 +242,18 @@ export class CpuHotplugBlock implements Device {
       this.#events.ost(slot, last.event, value);
     }
   }
+}
+
+function slotFromState(state: unknown): CpuSlot {
+  const flags = ["isEnabled", "isInserting", "isRemoving", "isFirmwareEject"] as const;
+  const from = new StateReader(state, ["apicId", ...flags, "ostEvent", "ostStatus"]);
+  return {
+    apicId: from.number("apicId"),
+    isEnabled: from.boolean("isEnabled"),
+    isInserting: from.boolean("isInserting"),
+    isRemoving: from.boolean("isRemoving"),
+    isFirmwareEject: from.boolean("isFirmwareEject"),
+    ostEvent: from.number("ostEvent"),
+    ostStatus: from.number("ostStatus"),
+  };
 }

@@ -4,6 +4,7 @@
  * Source: QEMU `isa-debug-exit` (value v ends the process with code (v << 1) | 1). Reads give 0.
  */
 import type { AccessSize, Device, DeviceState } from "./device.js";
+import { StateReader } from "./state-reader.js";
 
 export class DebugExit implements Device {
   readonly widest = 4;
@@ -61,6 +62,6 @@ export class ShutdownPort implements Device {
   }
 
   fromState(state: DeviceState): void {
-    this.#matched = state["matched"] as number;
+    this.#matched = new StateReader(state, ["matched"]).number("matched", SHUTDOWN.length - 1);
   }
 }

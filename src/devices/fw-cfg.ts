@@ -6,6 +6,7 @@
  * Not modelled: the DMA interface, writing to items, files.
  */
 import type { AccessSize, Device, DeviceState } from "./device.js";
+import { StateReader } from "./state-reader.js";
 
 const SELECTOR = 0;
 const DATA = 1;
@@ -16,6 +17,9 @@ const KEY_RAM_SIZE = 0x03; // u64, bytes
 const KEY_NB_CPUS = 0x05; // u16, CPUs present
 const KEY_MAX_CPUS = 0x0f; // u16: QEMU gives the highest possible APIC ID plus 1
 const KEY_FILE_DIR = 0x19; // u32, big-endian: number of files
+
+/** Bytes. */
+const LONGEST_ITEM = 8;
 
 /** What the items are made of, asked when an item is selected. */
 export interface FwCfgSource {
@@ -56,9 +60,10 @@ export class FwCfg implements Device {
   }
 
   fromState(state: DeviceState): void {
-    this.#key = state["key"] as number;
-    this.#position = state["position"] as number;
-    this.#item = [...(state["item"] as number[])];
+    const from = new StateReader(state, ["key", "position", "item"]);
+    this.#key = from.number("key", 0xffff);
+    this.#position = from.number("position", Number.MAX_SAFE_INTEGER);
+    this.#item = from.numbers("item", 0xff, LONGEST_ITEM);
   }
 
   #content(key: number): readonly number[] {

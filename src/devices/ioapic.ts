@@ -10,6 +10,7 @@
  * Not modelled: pin polarity (a line is active or not), delivery status (a message is delivered at once).
  */
 import type { AccessSize, Device, DeviceState, InterruptLine } from "./device.js";
+import { StateReader } from "./state-reader.js";
 
 export const IO_APIC_LENGTH = 0x1000;
 export const IO_APIC_PINS = 24;
@@ -89,11 +90,12 @@ export class IoApic implements Device {
   }
 
   fromState(state: DeviceState): void {
-    this.#low.set(state["low"] as number[]);
-    this.#high.set(state["high"] as number[]);
-    this.#lines = state["lines"] as number;
-    this.#index = state["index"] as number;
-    this.#id = state["id"] as number;
+    const from = new StateReader(state, ["low", "high", "lines", "index", "id"]);
+    this.#low.set(from.numbers("low", 0xffffffff, IO_APIC_PINS));
+    this.#high.set(from.numbers("high", 0xffffffff, IO_APIC_PINS));
+    this.#lines = from.number("lines", 2 ** IO_APIC_PINS - 1);
+    this.#index = from.number("index", 0xff);
+    this.#id = from.number("id");
   }
 
   #setLine(pin: number, level: boolean): void {

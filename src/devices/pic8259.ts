@@ -5,6 +5,7 @@
  * Not modelled: MCS-80 mode, buffered mode, special fully nested mode.
  */
 import type { AccessSize, Device, DeviceState, InterruptLine } from "./device.js";
+import { StateReader } from "./state-reader.js";
 
 const DATA = 1;
 
@@ -137,20 +138,21 @@ export class Pic8259 implements Device {
   }
 
   fromState(state: DeviceState): void {
-    this.#irr = state["irr"] as number;
-    this.#isr = state["isr"] as number;
-    this.#imr = state["imr"] as number;
-    this.#lines = state["lines"] as number;
-    this.#level = state["level"] as number;
-    this.#vectorBase = state["vectorBase"] as number;
-    this.#lowestPriority = state["lowestPriority"] as number;
-    this.#initStep = state["initStep"] as number;
-    this.#icw1 = state["icw1"] as number;
-    this.#isAutoEoi = state["isAutoEoi"] as boolean;
-    this.#rotatesOnAutoEoi = state["rotatesOnAutoEoi"] as boolean;
-    this.#readsIsr = state["readsIsr"] as boolean;
-    this.#isSpecialMask = state["isSpecialMask"] as boolean;
-    this.#isPolled = state["isPolled"] as boolean;
+    const from = new StateReader(state, Object.keys(this.state()));
+    this.#irr = from.number("irr", 0xff);
+    this.#isr = from.number("isr", 0xff);
+    this.#imr = from.number("imr", 0xff);
+    this.#lines = from.number("lines", 0xff);
+    this.#level = from.number("level", 0xff);
+    this.#vectorBase = from.number("vectorBase", 0xff);
+    this.#lowestPriority = from.number("lowestPriority", 7);
+    this.#initStep = from.number("initStep", 4);
+    this.#icw1 = from.number("icw1", 0xff);
+    this.#isAutoEoi = from.boolean("isAutoEoi");
+    this.#rotatesOnAutoEoi = from.boolean("rotatesOnAutoEoi");
+    this.#readsIsr = from.boolean("readsIsr");
+    this.#isSpecialMask = from.boolean("isSpecialMask");
+    this.#isPolled = from.boolean("isPolled");
     this.#update();
   }
 

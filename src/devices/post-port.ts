@@ -1,5 +1,6 @@
 /** POST code port (0x80): firmware writes progress codes, others write to it to wait a microsecond. */
 import type { AccessSize, Device, DeviceState } from "./device.js";
+import { StateReader } from "./state-reader.js";
 
 export class PostPort implements Device {
   readonly #post: (code: number) => void;
@@ -25,6 +26,6 @@ export class PostPort implements Device {
   }
 
   fromState(state: DeviceState): void {
-    this.#code = state["code"] as number;
+    this.#code = new StateReader(state, ["code"]).number("code");
   }
 }

@@ -6,6 +6,7 @@
  * dropped. A20 is always open.
  */
 import type { AccessSize, Device, DeviceState } from "./device.js";
+import { StateReader } from "./state-reader.js";
 
 const KBC_PULSE_RESET = 0xfe;
 const CF9_RESET_CPU = 0x04; // a change from 0 to 1 resets
@@ -74,6 +75,6 @@ export class ResetRegister implements Device {
   }
 
   fromState(state: DeviceState): void {
-    this.#value = state["value"] as number;
+    this.#value = new StateReader(state, ["value"]).number("value", 0xff);
   }
 }

@@ -6,6 +6,7 @@
  * level count as timed out at once. Parity, framing errors and breaks do not occur.
  */
 import type { AccessSize, Device, DeviceState, InterruptLine } from "./device.js";
+import { StateReader } from "./state-reader.js";
 
 // Registers by offset. RBR, THR and DLL share 0, IER and DLM share 1, IIR and FCR share 2.
 const RBR_THR_DLL = 0;
@@ -120,18 +121,19 @@ export class Uart16550 implements Device {
     };
   }
 
-  fromState(state: ReturnType<Uart16550["state"]>): void {
-    this.#wire = [...(state["wire"] as number[])];
-    this.#fifo = [...(state["fifo"] as number[])];
-    this.#ier = state["ier"] as number;
-    this.#fcr = state["fcr"] as number;
-    this.#lcr = state["lcr"] as number;
-    this.#mcr = state["mcr"] as number;
-    this.#scr = state["scr"] as number;
-    this.#divisor = state["divisor"] as number;
-    this.#overrun = state["overrun"] as boolean;
-    this.#modemDelta = state["modemDelta"] as number;
-    this.#threPending = state["threPending"] as boolean;
+  fromState(state: DeviceState): void {
+    const from = new StateReader(state, Object.keys(this.state()));
+    this.#wire = from.numbers("wire", 0xff);
+    this.#fifo = from.numbers("fifo", 0xff, FIFO_BYTES);
+    this.#ier = from.number("ier", 0x0f);
+    this.#fcr = from.number("fcr", 0xff);
+    this.#lcr = from.number("lcr", 0xff);
+    this.#mcr = from.number("mcr", 0x1f);
+    this.#scr = from.number("scr", 0xff);
+    this.#divisor = from.number("divisor", 0xffff);
+    this.#overrun = from.boolean("overrun");
+    this.#modemDelta = from.number("modemDelta", 0x0f);
+    this.#threPending = from.boolean("threPending");
     this.#update();
   }
 
