@@ -121,7 +121,8 @@ export class Core {
     try {
       const imports = { env: { memory, abort: abortOf(memory) }, host: hostImports(host) };
       const instance = await WebAssembly.instantiate(module, imports);
-      if (!("create" in instance.exports)) throw new Error("it is another module");
+      if (!("create" in instance.exports && "build" in instance.exports))
+        throw new Error("it is another module");
       return new Core(instance.exports as unknown as CoreExports, memory);
     } catch (error) {
       throw new X2vmError(

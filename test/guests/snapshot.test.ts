@@ -119,7 +119,7 @@ describe.each(BUILDS)("a snapshot on the %s build", (build) => {
           );
           expect(broken).toEqual(whole);
         }),
-        { numRuns: build === "debug" ? 2 : 6 },
+        { numRuns: build === "debug" ? 1 : 4 },
       );
     },
   );

@@ -44,7 +44,7 @@ const OTHERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "cpu/platform": "msrValue",
     "cpu/cpuid": "cpuidA cpuidB cpuidC cpuidD",
     "cpu/descriptor-table": "eventExt",
-    "cpu/operand": "destination",
+    "cpu/operand": "destination farSelector",
     "cpu/dr": "trapHits",
     "cpu/frame": "base mask addressMask width framePointer",
     "cpu/inner-stack": "innerSelector innerRaw innerPointer",
