@@ -2,22 +2,23 @@
 import type { MachineOptions } from "../index.js";
 import { runHere } from "./here.js";
 import type { Kernel } from "./kernels.js";
-import type { Peer } from "./peers/peer.js";
+import { arrivalNs, type Peer } from "./peers/peer.js";
 import type { TimedLine } from "./stopwatch.js";
 
 export interface Sample {
-  /** Wall time of the kernel, ns. */
-  readonly wallNs: number;
-  /** Of that, the time in which the machine's process had a CPU; undefined where the system does not tell. */
-  readonly cpuNs: number | undefined;
+  /** Time of each repetition of the kernel: of the process's CPU time where the system tells it, else wall time. */
+  readonly nsEach: number;
   /** What the guest computed, as it printed it: equal on every machine. */
   readonly result: string;
 }
 
 export interface CountedSample extends Sample {
-  readonly cpuNs: number;
-  readonly instructions: number;
+  /** Of each repetition. */
+  readonly instructionsEach: number;
 }
+
+/** Part of a kernel's work that is done before the stopwatch: translators and engines compile what is hot. */
+const WARM_UP = 0.25;
 
 /** @param words - more words for the guest's command line */
 export async function computeHere(
@@ -29,9 +30,8 @@ export async function computeHere(
   const lines = await runHere(image, `${commandLine(kernel)}${words}`, options);
   const { start, end } = section(lines);
   return {
-    wallNs: (end.atMs - start.atMs) * 1e6,
-    cpuNs: (end.cpuMs - start.cpuMs) * 1e6,
-    instructions: end.instructions - start.instructions,
+    nsEach: ((end.cpuMs - start.cpuMs) * 1e6) / kernel.count,
+    instructionsEach: (end.instructions - start.instructions) / kernel.count,
     result: resultOf(end),
   };
 }
@@ -42,18 +42,15 @@ export async function computeOnPeer(
   kernel: Kernel,
 ): Promise<Sample> {
   const { start, end } = section(await peer.run({ imagePath, commandLine: commandLine(kernel) }));
-  return {
-    wallNs: peer.wallNs(start, end),
-    cpuNs:
-      start.cpuMs === undefined || end.cpuMs === undefined
-        ? undefined
-        : (end.cpuMs - start.cpuMs) * 1e6,
-    result: resultOf(end),
-  };
+  const ns =
+    start.cpuMs === undefined || end.cpuMs === undefined
+      ? arrivalNs(start, end)
+      : (end.cpuMs - start.cpuMs) * 1e6;
+  return { nsEach: ns / kernel.count, result: resultOf(end) };
 }
 
 function commandLine({ name, count }: Kernel): string {
-  return `${name} count=${count}`;
+  return `${name} count=${count} warm=${Math.ceil(count * WARM_UP)}`;
 }
 
 /** The two lines between which the kernel ran. */

@@ -14,3 +14,8 @@ export function summarize(samples: readonly number[]): Summary {
     sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
   return { median, least: sorted[0]!, most: sorted.at(-1)! };
 }
+
+/** @param samples - at least one, all above 0 */
+export function geometricMean(samples: readonly number[]): number {
+  return Math.exp(samples.reduce((sum, each) => sum + Math.log(each), 0) / samples.length);
+}

@@ -1,10 +1,21 @@
 /** How benchmarks write figures and tables. */
 import Table from "cli-table3";
+import type { Summary } from "./statistics.js";
 
 /** Three significant digits or so. */
 export function number(value: number): string {
   if (value >= 100) return value.toFixed(0);
   return value >= 10 ? value.toFixed(1) : value.toFixed(2);
+}
+
+/** A range. */
+export function range({ least, most }: Summary): string {
+  return `${number(least)} - ${number(most)}`;
+}
+
+/** A median and its range. */
+export function figure(summary: Summary, unit: string): string {
+  return `${number(summary.median)} ${unit}  (${range(summary)})`;
 }
 
 /** A rate, as in "5.31 M". */

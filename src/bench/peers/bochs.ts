@@ -43,6 +43,7 @@ export async function findBochs(computePath: string): Promise<Peer | undefined> 
       name: "Bochs",
       version,
       title: `Bochs ${version} (interpreter)`,
+      share: 0.25,
       obstacle: ({ cpus }) =>
         cpus > MAX_CPUS ? `Bochs ${version} ends at ${MAX_CPUS} CPUs` : undefined,
       // no firmware that tells the number of CPUs: see guests/lib/fwcfg.inc

@@ -35,6 +35,8 @@ export interface Peer {
   readonly version: string;
   /** Name, version and how it runs guest code, for a legend. */
   readonly title: string;
+  /** How much of x2vm's work it is given in a benchmark of computing, so that a run takes some tenths of a second. */
+  readonly share: number;
   /** Why it cannot run such a guest, in a few words, or undefined. */
   obstacle(needs: PeerNeeds): string | undefined;
   /** @throws Error when the guest does not print DONE in time */

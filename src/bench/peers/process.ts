@@ -4,8 +4,10 @@ import type { Readable } from "node:stream";
 import { Stopwatch } from "../stopwatch.js";
 import { cpuMsOf } from "./cpu-time.js";
 import type { PeerLine } from "./peer.js";
+import { parseTimedLine } from "./timed-line.js";
 
 const DEFAULT_TIMEOUT_MS = 60_000;
+const FIRST_LINE = "START";
 /** The guest's last word. Then it halts, and the process is killed, not before its CPU time was read. */
 const LAST_LINE = "DONE";
 
@@ -16,6 +18,10 @@ export interface PeerProcess {
   /** Where the guest's lines come from. Default: standard output. */
   readonly lines?: Readable;
   readonly timeoutMs?: number | undefined;
+  /** Its standard input is the guest's COM1: a byte answers START, once the stopwatch runs. */
+  readonly isPaced?: boolean;
+  /** Its lines carry their times: see timed-line.ts. */
+  readonly isTimed?: boolean;
 }
 
 /** Output of a program that tells its version, or undefined: not installed. */
@@ -27,12 +33,17 @@ export function outputOf(program: string, ...args: readonly string[]): string | 
 /** @throws Error when it ends otherwise, with what the process said */
 export async function runProcess(peer: PeerProcess): Promise<PeerLine[]> {
   const child = spawn(peer.program, peer.args, {
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: "pipe",
     env: { ...process.env, ...peer.env },
   });
   const lines: PeerLine[] = [];
   let cpuMs: number | undefined;
-  const stopwatch = new Stopwatch((line) => lines.push({ ...line, cpuMs }));
+  const stopwatch = new Stopwatch((arrived) => {
+    const line = peer.isTimed === true ? parseTimedLine(arrived.text) : { ...arrived, cpuMs };
+    if (line === undefined) return;
+    lines.push(line);
+    if (peer.isPaced === true && line.text === FIRST_LINE) child.stdin.write("\n");
+  });
   const output = peer.lines ?? child.stdout;
   output.on("data", (data: Uint8Array) => {
     cpuMs = cpuMsOf(child.pid!);
@@ -42,6 +53,8 @@ export async function runProcess(peer: PeerProcess): Promise<PeerLine[]> {
   if (output !== child.stdout) child.stdout.resume();
   let messages = "";
   child.stderr.on("data", (data: Uint8Array) => (messages += new TextDecoder().decode(data)));
+  child.stdin.on("error", () => {}); // it has ended: its lines tell why
+  if (peer.isPaced !== true) child.stdin.end();
   const timer = setTimeout(() => child.kill("SIGKILL"), peer.timeoutMs ?? DEFAULT_TIMEOUT_MS);
   const status = await new Promise<number | null>((resolve, reject) => {
     child.on("error", reject);

@@ -22,6 +22,7 @@ export async function findQemu(computePath: string): Promise<Peer | undefined> {
     name: "QEMU",
     version,
     title: `QEMU ${version} (TCG)`,
+    share: 1,
     obstacle: ({ isX2apic }) =>
       isX2apic === true && Number.parseInt(version, 10) < X2APIC_VERSION
         ? `no x2APIC in QEMU ${version}`
@@ -35,8 +36,9 @@ export async function findQemu(computePath: string): Promise<Peer | undefined> {
 }
 
 function run({ imagePath, commandLine, cpus = 1, timeoutMs }: PeerGuest): Promise<PeerLine[]> {
-  const args = ["-smp", String(cpus), "-kernel", imagePath, "-append", commandLine];
-  return runProcess({ program: PROGRAM, args: [...MACHINE, ...args], timeoutMs });
+  const words = `${commandLine} paced`;
+  const args = ["-smp", String(cpus), "-kernel", imagePath, "-append", words];
+  return runProcess({ program: PROGRAM, args: [...MACHINE, ...args], timeoutMs, isPaced: true });
 }
 
 /**

@@ -1,15 +1,18 @@
-/** What compute.asm fills its memory with, and the CRC-32 of its first 4 KiB, computed another way: by table. */
+/** What the compute guests fill their memory with, and the CRC-32 of its first 4 KiB, computed another way: by table. */
 
-const MASK = (1n << 64n) - 1n;
+const BYTES = 4096;
 
-function xorshift(count: number): Uint8Array {
-  const view = new DataView(new ArrayBuffer(count * 8));
+/** An xorshift generator: shifts to the left, right and left. */
+function xorshift(bits: 32 | 64, shifts: readonly [bigint, bigint, bigint]): Uint8Array {
+  const mask = (1n << BigInt(bits)) - 1n;
+  const view = new DataView(new ArrayBuffer(BYTES));
   let x = 1n;
-  for (let i = 0; i < count; i++) {
-    x ^= (x << 13n) & MASK;
-    x ^= x >> 7n;
-    x ^= (x << 17n) & MASK;
-    view.setBigUint64(i * 8, x, true);
+  for (let offset = 0; offset < BYTES; offset += bits / 8) {
+    x ^= (x << shifts[0]) & mask;
+    x ^= x >> shifts[1];
+    x ^= (x << shifts[2]) & mask;
+    if (bits === 64) view.setBigUint64(offset, x, true);
+    else view.setUint32(offset, Number(x), true);
   }
   return new Uint8Array(view.buffer);
 }
@@ -25,4 +28,5 @@ function crc32(bytes: Uint8Array): number {
   return ~crc >>> 0;
 }
 
-export const CRC_OF_NUMBERS = crc32(xorshift(512));
+export const CRC_OF_NUMBERS_64 = crc32(xorshift(64, [13n, 7n, 17n]));
+export const CRC_OF_NUMBERS_32 = crc32(xorshift(32, [13n, 17n, 5n]));

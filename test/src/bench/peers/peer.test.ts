@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { cpuMsOf } from "../../../../src/bench/peers/cpu-time.js";
+import { parseTimedLine, timedLine } from "../../../../src/bench/peers/timed-line.js";
+import { findV86 } from "../../../../src/bench/peers/v86.js";
 import { ticksOf } from "../../../../src/bench/peers/peer.js";
 
 describe("ticksOf", () => {
@@ -22,5 +24,22 @@ describe("cpuMsOf", () => {
 
   it("knows nothing of a process that is not there", () => {
     expect(cpuMsOf(2 ** 30)).toBeUndefined();
+  });
+});
+
+describe("timedLine", () => {
+  it("is read as it was written", () => {
+    const line = { text: "ticks 1, result\t0x2", atMs: 12.5, cpuMs: 3 };
+    expect(parseTimedLine(timedLine(line).trimEnd())).toEqual(line);
+  });
+
+  it("is not made of other output", () => {
+    expect(parseTimedLine("a message\tof\tv86")).toBeUndefined();
+  });
+});
+
+describe("findV86", () => {
+  it("finds nothing in a folder without the package", () => {
+    expect(findV86("no/such/folder")).toBeUndefined();
   });
 });

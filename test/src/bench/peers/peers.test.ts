@@ -11,26 +11,29 @@ const guest = (name: string) =>
   fileURLToPath(new URL(`../../../../guests/${name}`, import.meta.url));
 const COMPUTE = guest("compute.bin");
 const IPI_BENCH = guest("ipi-bench.bin");
-const image = readFileSync(COMPUTE);
 const kernel = { ...KERNELS.find(({ name }) => name === "modify")!, count: 50 };
-const peers = await findPeers(COMPUTE);
+const COMPUTE_32 = guest("compute32.bin");
+/** Without v86: what runs it is a compiled program. */
+const NOWHERE = "no/such/folder";
+const peers = await findPeers(COMPUTE, NOWHERE);
 const rows = peers.map((peer): [string, Peer] => [peer.name, peer]);
+const has = (cpus: number) => rows.filter(([, peer]) => !peer.obstacle({ cpus, isLong: true }));
 
 describe.skipIf(peers.length === 0)("peers", () => {
   it.each(rows)("%s computes the same", async (_, peer) => {
-    const here = await computeHere(image, kernel);
-    const there = await computeOnPeer(peer, COMPUTE, kernel);
+    const here = await computeHere(readFileSync(COMPUTE_32), kernel);
+    const there = await computeOnPeer(peer, COMPUTE_32, kernel);
     expect(there.result).toBe(here.result);
-    expect(there.wallNs).toBeGreaterThan(0);
+    expect(there.nsEach).toBeGreaterThan(0);
   });
 
-  it.each(rows)("%s starts as many CPUs as it is asked for", async (_, peer) => {
+  it.each(has(4))("%s starts as many CPUs as it is asked for", async (_, peer) => {
     const commandLine = "broadcast-halt count=5 wall xapic-only";
     const lines = await peer.run({ imagePath: IPI_BENCH, commandLine, cpus: 4 });
     expect(lines[1]!.text).toMatch(/^interrupts 15, /);
   });
 
-  it.each(rows)("%s tells what the guest printed when that is no result", async (_, peer) => {
+  it.each(has(1))("%s tells what the guest printed when that is no result", async (_, peer) => {
     const commandLine = "no-such-kernel";
     await expect(computeOnPeer(peer, COMPUTE, { ...kernel, name: commandLine })).rejects.toThrow(
       "names no kernel",
