@@ -30,6 +30,8 @@ export interface BoardOutputs extends CpuHotplugEvents {
   extInt(level: boolean): void;
   /** An entry of the I/O APIC fires. */
   ioApicSend(low: number, high: number): void;
+  /** It was the ACPI event device's: a CPU came or shall go. */
+  hotplugInterrupt(low: number, high: number): void;
   /** A byte that the guest sent over the serial port. */
   serial(byte: number): void;
   /** A POST code, 0..255. */
@@ -54,7 +56,10 @@ export class Board {
     const reset = () => outputs.reset();
     const exit = (code: number) => outputs.exit(code);
     this.pics = new PicPair({ set: (level) => outputs.extInt(level) });
-    this.ioApic = new IoApic((low, high) => outputs.ioApicSend(low, high));
+    this.ioApic = new IoApic((low, high, pin) => {
+      if (pin === EVENT_DEVICE_PIN) outputs.hotplugInterrupt(low, high);
+      outputs.ioApicSend(low, high);
+    });
     const eventDevice = this.ioApic.line(EVENT_DEVICE_PIN);
     const com1Lines = [this.pics.line(COM1_IRQ), this.ioApic.line(COM1_IRQ)];
     const com1 = { set: (level: boolean) => com1Lines.forEach((line) => line.set(level)) };

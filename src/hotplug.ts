@@ -18,6 +18,20 @@ export interface OstReport {
   readonly status: number;
 }
 
+/** A step of a CPU's coming or going, as the host and the board see it. */
+export interface HotplugEvent {
+  readonly kind:
+    | "added" // the host plugged it in
+    | "removal" // the host asks the guest to give it back
+    | "interrupt" // the event device's pin sent an interrupt, for the event before
+    | "acknowledged" // the guest took note of that event
+    | "ejected"; // the CPU is gone
+  readonly apicId: number;
+  /** With kind "interrupt": vector and destination, as the I/O APIC's entry has them. */
+  readonly vector?: number;
+  readonly dest?: number;
+}
+
 /** What the rules look at. */
 export interface HotplugContext {
   isTaken(apicId: number): boolean;

@@ -13,7 +13,10 @@ export type { RunOptions, RunResult, StepResult, StopReason } from "./run-result
 export type { MachineOptions } from "./options.js";
 export type { RestoreOptions } from "./snapshot/saved-machine.js";
 export type { CoreBuild, CoreSource } from "./core-source.js";
-export type { HotplugRequest, OstReport } from "./hotplug.js";
+export type { HotplugEvent, HotplugRequest, OstReport } from "./hotplug.js";
+export { HotplugStory, type StoryEvent, type StoryKind } from "./hotplug-story.js";
+export { ConsoleLines } from "./console-lines.js";
+export type { CpuEvent } from "./trace/cpu.js";
 export { cpioArchive, type CpioEntry } from "./loaders/cpio.js";
 export { linuxMachineOptions } from "./linux-machine.js";
 export { isLinux, unpackLinux } from "./loaders/linux-image.js";

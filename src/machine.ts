@@ -12,10 +12,11 @@ import { Board, type BoardOutputs } from "./board.js";
 import type { MmioBus, PortBus } from "./bus.js";
 import { loadCore } from "./core-source.js";
 import { Core, type CoreImports } from "./core.js";
+import { CpuPlugs } from "./cpu-plugs.js";
 import type { CpuSlot } from "./devices/cpu-hotplug.js";
 import type { AccessSize } from "./devices/device.js";
 import { X2vmError, hex } from "./errors.js";
-import { checkAdded, checkHotplug, type HotplugRequest, type OstReport } from "./hotplug.js";
+import { checkAdded, type HotplugEvent, type HotplugRequest, type OstReport } from "./hotplug.js";
 import { Listeners } from "./listeners.js";
 import type { LoadOptions, LoadPlan } from "./loaders/image.js";
 import { planLoad } from "./loaders/load.js";
@@ -35,6 +36,7 @@ import { saveMachine, SavedMachine, type RestoreOptions } from "./snapshot/saved
 import { startBootCpu } from "./start.js";
 import { StateHash } from "./state-hash.js";
 import type { ApicEvent } from "./trace/apic.js";
+import type { CpuEvent } from "./trace/cpu.js";
 import { TraceSubscriptions } from "./trace/subscriptions.js";
 import { Vcpu } from "./vcpu.js";
 
@@ -55,7 +57,7 @@ export class Machine {
   readonly #serialListeners = new Listeners<[byte: number]>();
   readonly #postListeners = new Listeners<[code: number]>();
   readonly #traceSubscriptions: TraceSubscriptions;
-  readonly #ostListeners = new Listeners<[report: OstReport]>();
+  readonly #plugs: CpuPlugs;
   #stop: Stop | undefined;
   #isInCore = false;
   /** An instruction accesses a port or MMIO: the clock is in the middle of a slice. */
@@ -67,6 +69,15 @@ export class Machine {
     this.#core = core;
     this.#options = options;
     this.#traceSubscriptions = new TraceSubscriptions((mask) => core.exports.setTraceMask(mask));
+    this.#plugs = new CpuPlugs({
+      block: () => this.#board.cpuHotplug,
+      interrupts: () => this.interrupts,
+      vcpuIndexOf: (apicId) => this.#vcpuIndexOf(apicId),
+      isTaken: (apicId) => core.exports.findVcpu(apicId) >= 0,
+      isListClosed: options.possibleApicIds !== undefined,
+      addVcpu: (apicId, flags) => this.vcpus[this.#addVcpu(apicId, flags)]!,
+      removeVcpu: (apicId) => this.#removeVcpu(apicId),
+    });
     this.#board = new Board(this.#outputs(), {
       ramBytes: options.memoryBytes,
       cpuCount: () => this.#board.cpuHotplug.enabledCount,
@@ -251,21 +262,7 @@ export class Machine {
    */
   hotplug(request: HotplugRequest): Vcpu {
     this.#assertUsable();
-    const block = this.#board.cpuHotplug;
-    checkHotplug(request, {
-      isTaken: (apicId) => this.#core.exports.findVcpu(apicId) >= 0,
-      possible: this.#options.possibleApicIds === undefined ? undefined : block.apicIds,
-      idLimit: this.interrupts.idLimit,
-      longIdObstacle: this.interrupts.longIdObstacle,
-    });
-    const { knobs } = this.interrupts.policy;
-    const vcpuIndex = this.#addVcpu(
-      request.apicId,
-      knobs.get("hotplugX2apic") === 1 ? abi.ADD_X2APIC : 0,
-    );
-    const known = block.slotOf(request.apicId);
-    block.insert(known >= 0 ? known : block.addSlot(request.apicId, false));
-    return this.vcpus[vcpuIndex]!;
+    return this.#plugs.add(request);
   }
 
   /**
@@ -273,17 +270,9 @@ export class Machine {
    *
    * @throws X2vmError NO_VCPU, BOOT_CPU
    */
-  unplug({ apicId, force = false }: { apicId: number; force?: boolean }): void {
+  unplug(request: { apicId: number; force?: boolean }): void {
     this.#assertUsable();
-    this.#vcpuIndexOf(apicId);
-    const slot = this.#board.cpuHotplug.slotOf(apicId);
-    if (slot === 0)
-      throw new X2vmError(
-        "BOOT_CPU",
-        `CPU ${hex(apicId)} booted the machine and cannot be unplugged.`,
-      );
-    if (force) this.#eject(slot);
-    else this.#board.cpuHotplug.requestRemoval(slot);
+    this.#plugs.remove(request);
   }
 
   /**
@@ -315,7 +304,12 @@ export class Machine {
 
   /** Calls back when the guest reports how it took a hotplug event. @returns ends the subscription */
   onOst(listener: (report: OstReport) => void): () => void {
-    return this.#ostListeners.add(listener);
+    return this.#plugs.reports.add(listener);
+  }
+
+  /** Calls back at every step of a CPU's coming or going. @returns ends the subscription */
+  onHotplug(listener: (event: HotplugEvent) => void): () => void {
+    return this.#plugs.events.add(listener);
   }
 
   /**
@@ -326,6 +320,11 @@ export class Machine {
    */
   trace(listener: (event: ApicEvent) => void, { others = false } = {}): () => void {
     return this.#traceSubscriptions.add(listener, others);
+  }
+
+  /** Calls back when a CPU starts, changes its LAPIC's mode, or waits for good. @returns ends the subscription */
+  traceCpus(listener: (event: CpuEvent) => void): () => void {
+    return this.#traceSubscriptions.addCpus(listener);
   }
 
   /** Input for the guest's serial port; a string is sent as UTF-8. */
@@ -375,7 +374,8 @@ export class Machine {
     this.#isDisposed = true;
     this.#serialListeners.clear();
     this.#postListeners.clear();
-    this.#ostListeners.clear();
+    this.#plugs.reports.clear();
+    this.#plugs.events.clear();
     this.#traceSubscriptions.clear();
     this.#vcpus.length = 0;
   }
@@ -416,12 +416,14 @@ export class Machine {
     return {
       extInt: (level) => this.#core.exports.setExtInt(0, level ? 1 : 0),
       ioApicSend: (low, high) => this.#core.exports.raiseRte(low, high),
+      hotplugInterrupt: (low, high) => this.#plugs.hotplugInterrupt(low, high),
       serial: (byte) => this.#serialListeners.tell(byte),
       post: (code) => this.#postListeners.tell(code),
       exit: (exitCode) => this.#requestStop({ reason: "exit", exitCode }),
       reset: () => this.#requestStop({ reason: "reset" }),
-      eject: (slot) => this.#eject(slot),
-      ost: (slot, event, status) => this.#reportOst(slot, event, status),
+      eject: (slot) => this.#plugs.eject(slot),
+      acknowledge: (slot) => this.#plugs.acknowledge(slot),
+      ost: (slot, event, status) => this.#plugs.ost(slot, event, status),
     };
   }
 
@@ -484,14 +486,8 @@ export class Machine {
     return vcpuIndex;
   }
 
-  #eject(slot: number): void {
-    this.#core.exports.removeVcpu(this.#vcpuIndexOf(this.#board.cpuHotplug.apicIds[slot]!));
-    this.#board.cpuHotplug.clear(slot);
-  }
-
-  #reportOst(slot: number, event: number, status: number): void {
-    const apicId = this.#board.cpuHotplug.apicIds[slot]!;
-    this.#ostListeners.tell({ apicId, event, status });
+  #removeVcpu(apicId: number): void {
+    this.#core.exports.removeVcpu(this.#vcpuIndexOf(apicId));
   }
 
   #vcpu(vcpuIndex: number): Vcpu {

@@ -15,6 +15,7 @@ import {
   REQ_TIMER,
   RUNNABLE,
   SHUTDOWN,
+  TRACE_CPU_START,
 } from "../abi";
 import { DO_INIT, DO_START, takeInitSipi } from "../apic/init-sipi";
 import { Lapic } from "../apic/lapic";
@@ -30,6 +31,7 @@ import { IF } from "../x86/eflags";
 import { resetKvmClock } from "./kvm-clock";
 import { fetchPvEoi, offerPvEoi } from "./pv-eoi";
 import { initRegisters, startAt } from "./reset";
+import { emitCpu } from "./trace";
 import { updateTimer } from "./timers";
 
 /** INIT and SIPI, in KVM's order. */
@@ -40,7 +42,10 @@ function takeReset(cpu: Vcpu): void {
     lapicInit(Lapic.of(cpu));
     resetKvmClock(cpu);
   }
-  if (actions & DO_START) startAt(cpu, cpu.sipiVector);
+  if (actions & DO_START) {
+    startAt(cpu, cpu.sipiVector);
+    emitCpu(TRACE_CPU_START, cpu, (<u32>cpu.sipiVector) << 12);
+  }
 }
 
 /** True when a maskable interrupt is there and RFLAGS.IF lets it in. */

@@ -3,7 +3,7 @@
  *
  * A write to the LAPIC may give the CPU something to do on its next instruction boundary: then it ends the block.
  */
-import { HALTED, RUNNABLE } from "../abi";
+import { HALTED, RUNNABLE, TRACE_CPU_MODE } from "../abi";
 import { Lapic } from "../apic/lapic";
 import { readMmio, writeMmio } from "../apic/mmio";
 import { MSR_APIC_BASE, MSR_KVM_PV_EOI, msrValue, readApicMsr, writeApicMsr } from "../apic/msr";
@@ -23,6 +23,7 @@ import { hypercall } from "./hypercall";
 import { isKvmClockMsr, kvmClockValue, readKvmClock, writeKvmClock } from "./kvm-clock";
 import { fetchPvEoi } from "./pv-eoi";
 import { wake } from "./run";
+import { apicMode, emitCpu } from "./trace";
 
 function pageRead(cpu: Vcpu, offset: u32, size: u32): u32 {
   fetchPvEoi(cpu);
@@ -59,12 +60,14 @@ function msrRead(cpu: Vcpu, msr: u32): bool {
 function msrWrite(cpu: Vcpu, msr: u32, value: u64): bool {
   if (isKvmClockMsr(msr)) return writeKvmClock(cpu, msr, value);
   fetchPvEoi(cpu);
+  const modeBefore = apicMode(cpu);
   if (!exists(msr) || !writeApicMsr(Lapic.of(cpu), msr, value, preciseNs())) return false;
   leaveIfRequested(cpu);
   // The register page may have moved.
   if (msr === MSR_APIC_BASE) {
     flushTlb(cpu);
     leaveBlock();
+    if (apicMode(cpu) !== modeBefore) emitCpu(TRACE_CPU_MODE, cpu, apicMode(cpu));
   }
   return true;
 }

@@ -12,9 +12,11 @@ import {
   EXIT_SHUTDOWN,
   EXIT_STOP,
   EXIT_TIME,
+  HALTED,
   REQ_TIMER,
   RUNNABLE,
   SHUTDOWN,
+  TRACE_CPU_PARK,
 } from "../abi";
 import { Lapic, NO_DEADLINE } from "../apic/lapic";
 import { timerExpired } from "../apic/timer";
@@ -30,13 +32,15 @@ import {
 import { is64 } from "../cpu/mode";
 import { clearLastException, deliverFault } from "../cpu/interrupt";
 import { endExecute, execute } from "../cpu/run";
+import { wakesOnMasked } from "../cpu/monitor";
 import { enterTlb } from "../mem/tlb";
 import { SHADOW_MOV_SS, Vcpu } from "../vcpu";
-import { RF, TF } from "../x86/eflags";
+import { IF, RF, TF } from "../x86/eflags";
 import { advance, beginSlice, clockNs, endSlice, instructionsUntil, jumpTo } from "./clock";
 import { processEvents } from "./events";
 import { markRunnable, nextRunnable, runnableCount, unmarkRunnable } from "./runnable";
 import { nextDeadline, nextTimer, nextTimerDeadline, updateTimer } from "./timers";
+import { emitCpu } from "./trace";
 import { vcpu } from "./vcpus";
 
 /** Instructions of a slice. Long enough that a switch costs little, short enough that a spin lock's holder runs soon. */
@@ -131,6 +135,8 @@ export function run(budget: u64): u32 {
     sliceLeft -= min(sliceLeft, used);
     if (cpu.runState !== RUNNABLE) {
       sliceLeft = 0;
+      if (cpu.runState === HALTED && !(cpu.eflags & IF) && !wakesOnMasked(cpu))
+        emitCpu(TRACE_CPU_PARK, cpu, 0);
       // A request may have come meanwhile, or a kick before the HLT: then the scheduler looks at it.
       if (cpu.request === 0 && Lapic.of(cpu).kicked === 0) unmarkRunnable(current);
     } else if (yieldSlice) sliceLeft = 0;

@@ -1,11 +1,19 @@
 /** Arguments of the command line: what people write, as numbers. Every refusal names the argument and shows the form. */
 import { X2vmError } from "../errors.js";
 
-/** A hotplug that is to happen during a run. */
+/** When something is to happen: at a virtual time, or when a line of the console matches. */
+export type Moment = { readonly ns: number } | { readonly line: RegExp };
+
+/** A CPU that is to be added or given back during a run. */
 export interface PlannedHotplug {
   readonly apicId: number;
-  /** Virtual time, nanoseconds. */
-  readonly ns: number;
+  readonly moment: Moment;
+}
+
+/** Keys that are to be typed during a run. */
+export interface PlannedInput {
+  readonly text: string;
+  readonly moment: Moment;
 }
 
 const SIZE_UNITS: Readonly<Record<string, number>> = { "": 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 };
@@ -49,12 +57,42 @@ export function parseApicIds(text: string, what: string): number[] {
   return text.split(",").map((part) => parseNumber(part.trim(), what));
 }
 
-/** An APIC ID and a virtual time: 0x123@2ms. */
+/** An APIC ID and a moment: 0x123@2ms, 0x123@/login:/. */
 export function parseHotplug(text: string, what: string): PlannedHotplug {
-  const parts = text.split("@");
-  if (parts.length !== 2)
-    usage(`${what}: "${text}" is not an APIC ID and a time such as 0x123@2ms.`);
-  return { apicId: parseNumber(parts[0]!, what), ns: parseTime(parts[1]!, what) };
+  const match = /^([^@]*)@(.+)$/s.exec(text);
+  if (match === null) {
+    usage(`${what}: "${text}" is not an APIC ID and a moment such as 0x123@2ms or 0x123@/login:/.`);
+  }
+  return { apicId: parseNumber(match[1]!, what), moment: parseMoment(match[2]!, what) };
+}
+
+/** Keys and a moment: "date\\n@/^guest# /". In the keys, \\n, \\r, \\t, \\e and \\x03 are control characters. */
+export function parseInput(text: string, what: string): PlannedInput {
+  const match = /^(.*?)@(\/.*\/i?|[^@/]+)$/s.exec(text);
+  if (match === null) {
+    usage(
+      `${what}: "${text}" is not a text and a moment such as "date\\n@2s" or "root\\n@/login:/".`,
+    );
+  }
+  return { text: unescaped(match[1]!), moment: parseMoment(match[2]!, what) };
+}
+
+function parseMoment(text: string, what: string): Moment {
+  const pattern = /^\/(.*)\/(i?)$/s.exec(text);
+  if (pattern === null) return { ns: parseTime(text, what) };
+  try {
+    return { line: new RegExp(pattern[1]!, pattern[2]) };
+  } catch {
+    usage(`${what}: ${text} is not a regular expression.`);
+  }
+}
+
+const ESCAPES: Readonly<Record<string, string>> = { n: "\n", r: "\r", t: "\t", e: "\x1b" };
+
+function unescaped(text: string): string {
+  return text.replace(/\\(x[0-9a-f]{2}|.)/gi, (_, code: string) =>
+    code.length === 3 ? String.fromCharCode(Number(`0${code}`)) : (ESCAPES[code] ?? code),
+  );
 }
 
 function withUnit(text: string, units: Readonly<Record<string, number>>, refusal: string): number {

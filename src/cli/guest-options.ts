@@ -12,11 +12,14 @@ import {
   parseApicIds,
   parseCount,
   parseHotplug,
+  parseInput,
   parseNumber,
   parseSize,
   parseTime,
   type PlannedHotplug,
+  type PlannedInput,
 } from "./args.js";
+import { hex } from "../errors.js";
 import { readModules, readUserFile } from "./files.js";
 import type { SessionPlan } from "./session.js";
 
@@ -29,7 +32,11 @@ export interface GuestFlags {
   readonly initrd?: string;
   readonly loadAddress?: number;
   readonly format?: string;
+  readonly possibleApicIds?: number[];
+  readonly maxCpus?: number;
   readonly hotplug: PlannedHotplug[];
+  readonly unplug: PlannedHotplug[];
+  readonly type: PlannedInput[];
   readonly fault: Fault[];
   readonly input?: string;
   readonly maxInstructions?: number;
@@ -37,6 +44,9 @@ export interface GuestFlags {
   readonly seed?: number;
   readonly debugCore?: boolean;
 }
+
+/** More CPUs than this cannot be named in ACPI tables. */
+const MOST_CPUS = 46656;
 
 /** How faults are written, for the end of a help text. */
 export const FAULT_HELP = `
@@ -77,10 +87,30 @@ export function addGuestOptions(command: Command): Command {
       "boot-sector, multiboot, linux or flat, instead of what the content says",
     )
     .option(
-      "--hotplug <id@time>",
-      "add a CPU at a virtual time: 0x123@2ms; can be repeated",
+      "--possible-apic-ids <list>",
+      "CPUs that may come: 0x23,0x123 (default: those of --hotplug)",
+      (text) => parseApicIds(text, "--possible-apic-ids"),
+    )
+    .option("--max-cpus <n>", "CPUs with APIC IDs below this may come", (text) =>
+      parseNumber(text, "--max-cpus"),
+    )
+    .option(
+      "--hotplug <id@moment>",
+      "add a CPU: at a virtual time, 0x123@2ms, or when a console line matches, 0x123@/login:/",
       (text, all: PlannedHotplug[]) => [...all, parseHotplug(text, "--hotplug")],
       [] as PlannedHotplug[],
+    )
+    .option(
+      "--unplug <id@moment>",
+      "ask the guest to give a CPU back, as --hotplug",
+      (text, all: PlannedHotplug[]) => [...all, parseHotplug(text, "--unplug")],
+      [] as PlannedHotplug[],
+    )
+    .option(
+      "--type <text@moment>",
+      "type on the serial port: 'date\\n@/guest# /', 'root\\n@2s'",
+      (text, all: PlannedInput[]) => [...all, parseInput(text, "--type")],
+      [] as PlannedInput[],
     )
     .option(
       "--fault <fault>",
@@ -106,8 +136,13 @@ export function planOf(imagePath: string, flags: GuestFlags): SessionPlan {
   if (flags.cpus !== undefined && flags.apicIds !== undefined) {
     throw new X2vmError("USAGE", "Give either --cpus or --apic-ids, not both.");
   }
+  const present =
+    flags.apicIds ?? Array.from({ length: Math.min(flags.cpus ?? 1, MOST_CPUS) }, (_, i) => i);
+  const possible = possibleIds(flags, present);
+  checkHotplugs(flags, present, possible);
   const machine: MachineOptions = {
     ...(flags.apicIds === undefined ? { cpus: flags.cpus ?? 1 } : { apicIds: flags.apicIds }),
+    ...(possible === undefined ? {} : { possibleApicIds: possible }),
     ...(flags.memory === undefined ? {} : { memoryBytes: flags.memory }),
     seed: flags.seed ?? 0,
     build: flags.debugCore === true ? "debug" : "release",
@@ -124,10 +159,56 @@ export function planOf(imagePath: string, flags: GuestFlags): SessionPlan {
     machine,
     load,
     hotplugs: flags.hotplug,
+    unplugs: flags.unplug,
+    inputs: flags.type,
     forceHotplug: false,
     faults: flags.fault,
     input: flags.input === undefined ? undefined : readUserFile(flags.input),
     maxInstructions: flags.maxInstructions ?? Infinity,
     untilNs: flags.maxTime ?? Infinity,
   };
+}
+
+/** APIC IDs of the CPUs that may come, in slot order; undefined: nothing is said about it. */
+function possibleIds(flags: GuestFlags, present: readonly number[]): number[] | undefined {
+  const { possibleApicIds, maxCpus } = flags;
+  if (possibleApicIds === undefined && maxCpus === undefined) return undefined;
+  if (maxCpus !== undefined && (maxCpus < present.length || maxCpus > MOST_CPUS)) {
+    throw new X2vmError(
+      "USAGE",
+      `--max-cpus: ${maxCpus} is not a number from ${present.length}, the CPUs of the start, to ${MOST_CPUS}.`,
+    );
+  }
+  const below = Array.from({ length: maxCpus ?? 0 }, (_, i) => i);
+  const all = new Set([...(possibleApicIds ?? []), ...below]);
+  return [...all].filter((apicId) => !present.includes(apicId));
+}
+
+/** Refuses what could only fail when its moment comes. @throws X2vmError USAGE */
+function checkHotplugs(
+  flags: GuestFlags,
+  present: readonly number[],
+  possible: readonly number[] | undefined,
+): void {
+  for (const { apicId } of flags.hotplug) {
+    if (possible === undefined || possible.includes(apicId) || present.includes(apicId)) continue;
+    const list = possible.length === 0 ? "none" : possible.map((each) => hex(each)).join(", ");
+    throw new X2vmError(
+      "USAGE",
+      `--hotplug: ${hex(apicId)} is not among the CPUs that may come: ${list}.`,
+    );
+  }
+  for (const { apicId } of flags.unplug) {
+    if (apicId === present[0]) {
+      throw new X2vmError(
+        "USAGE",
+        `--unplug: CPU ${hex(apicId)} boots the machine and cannot be unplugged.`,
+      );
+    }
+    if (present.includes(apicId) || flags.hotplug.some((each) => each.apicId === apicId)) continue;
+    throw new X2vmError(
+      "USAGE",
+      `--unplug: CPU ${hex(apicId)} is neither there from the start nor added by --hotplug.`,
+    );
+  }
 }

@@ -1,52 +1,152 @@
 /** `x2vm run`: boots one image and stays with it to its end. */
 import { stdin, stderr, stdout } from "node:process";
-import { describeApicEvent, type ApicEvent, type Machine } from "../index.js";
+import {
+  HotplugStory,
+  describeApicEvent,
+  type ApicEvent,
+  type Machine,
+  type StoryEvent,
+} from "../index.js";
 import { crashReport, type PastInstruction } from "./crash-report.js";
 import { LineFile } from "./files.js";
+import { GuestConsole } from "./guest-console.js";
 import { lastInstructions, MAX_REPEATED_INSTRUCTIONS } from "./history.js";
-import { prepare, runToEnd, type SessionPlan } from "./session.js";
+import {
+  planAfterReset,
+  prepare,
+  prepareSession,
+  runToEnd,
+  type Session,
+  type SessionPlan,
+} from "./session.js";
 import { exitStatus, mips, summaryLine, type RunReport } from "./summary.js";
 import { Terminal } from "./terminal.js";
 
 export interface OutputOptions {
   /** One JSON document on stdout instead of the serial output. */
   readonly json: boolean;
+  /** Tells the story of hotplugs between the guest's lines. */
+  readonly showsEvents: boolean;
+  /** Says nothing but what the guest says. */
+  readonly isQuiet: boolean;
   /** Trace events go here, a JSON document a line. */
   readonly tracePath: string | undefined;
+  /** A reset boots the machine anew. */
+  readonly reboots: boolean;
 }
 
 /** Instructions of the history in a crash report. */
 const HISTORY = 8;
 
+/** The machines of a run, one after the other, and what is common to them. */
+class Run {
+  plan: SessionPlan;
+  session!: Session;
+  readonly serial: number[] = [];
+  readonly events: StoryEvent[] = [];
+  /** Of the machines before the present one. */
+  pastInstructions = 0;
+  pastNs = 0;
+  pastMs = 0;
+  readonly #output: OutputOptions;
+  readonly #console = new GuestConsole(stdout, stderr);
+  readonly #trace: LineFile | undefined;
+
+  constructor(plan: SessionPlan, output: OutputOptions) {
+    this.plan = plan;
+    this.#output = output;
+    this.#trace = output.tracePath === undefined ? undefined : new LineFile(output.tracePath);
+  }
+
+  get machine(): Machine {
+    return this.session.machine;
+  }
+
+  /** Makes the machine of the present plan. */
+  async start(): Promise<void> {
+    this.session = await prepareSession(this.plan);
+    const { machine } = this;
+    const { json, showsEvents } = this.#output;
+    machine.onSerial((byte) => {
+      if (json) this.serial.push(byte);
+      else this.#console.put(byte);
+    });
+    if (showsEvents) {
+      const startNs = this.pastNs;
+      new HotplugStory(machine, (event) => {
+        if (json) this.events.push({ ...event, virtualNs: startNs + event.virtualNs });
+        else this.#console.tell(event, startNs);
+      });
+    }
+    const trace = this.#trace;
+    if (trace !== undefined)
+      machine.trace((event) => trace.write(traceLine(machine, event)), { others: true });
+  }
+
+  /** The guest has reset the machine: the next one takes its place. */
+  async restart(report: RunReport): Promise<void> {
+    this.pastInstructions += report.instructions;
+    this.pastNs += report.virtualNs;
+    this.pastMs += report.wallMs;
+    if (!this.#output.json && this.#output.showsEvents)
+      this.#console.note(this.pastNs, "the guest resets the machine, which boots again");
+    this.plan = planAfterReset(this.plan, this.session);
+    this.machine.dispose();
+    await this.start();
+  }
+
+  settle(): void {
+    this.#console.settle();
+  }
+
+  close(): void {
+    this.#console.settle();
+    this.#trace?.close();
+  }
+
+  /** The report of the last machine with the sums of all. */
+  total(report: RunReport): RunReport {
+    return {
+      ...report,
+      instructions: this.pastInstructions + report.instructions,
+      virtualNs: this.pastNs + report.virtualNs,
+      wallMs: this.pastMs + report.wallMs,
+    };
+  }
+}
+
 /** @returns exit status of the process */
 export async function runImage(plan: SessionPlan, output: OutputOptions): Promise<number> {
-  const machine = await prepare(plan);
-  const serial: number[] = [];
-  machine.onSerial((byte) => {
-    if (output.json) serial.push(byte);
-    else stdout.write(Uint8Array.of(byte));
+  const run = new Run(plan, output);
+  await run.start();
+  // Input that was given beforehand is all there is: such a run can be repeated, and waits for nobody.
+  const isScripted = plan.input !== undefined || plan.inputs.length > 0;
+  const isInteractive = stdin.isTTY && !output.json && !isScripted;
+  const terminal = new Terminal(isInteractive ? stdin : undefined, {
+    send: (bytes) => run.machine.sendSerial(bytes),
+    takesKeys: () => run.machine.listensToSerial,
   });
-  const trace = output.tracePath === undefined ? undefined : new LineFile(output.tracePath);
-  if (trace !== undefined)
-    machine.trace((event) => trace.write(traceLine(machine, event)), { others: true });
-  const keyboard = stdin.isTTY && !output.json ? stdin : undefined;
-  const terminal = new Terminal(keyboard, (bytes) => machine.sendSerial(bytes));
+  if (isInteractive && !output.isQuiet) stderr.write("x2vm: Ctrl-] ends the run\n");
   terminal.open();
   let report: RunReport;
   try {
-    report = await runToEnd(machine, plan, terminal);
+    for (;;) {
+      report = await runToEnd(run.machine, run.plan, terminal, () => run.settle());
+      if (report.reason !== "reset" || !output.reboots || terminal.isInterrupted) break;
+      await run.restart(report);
+    }
   } finally {
     terminal.close();
-    trace?.close();
+    run.close();
   }
-  if (output.json)
-    stdout.write(`${JSON.stringify(toJson(machine, plan, report, serial), undefined, 2)}\n`);
+  const total = run.total(report);
+  if (output.json) stdout.write(`${JSON.stringify(toJson(run, total), undefined, 2)}\n`);
   if (report.reason === "shutdown") {
-    const history = terminal.hasTyped ? [] : await repeat(plan, report);
-    const culprit = machine.vcpus[report.vcpuIndex!]!;
-    stderr.write(`${crashReport(machine, culprit, history).join("\n")}\n`);
+    const history = terminal.hasTyped ? [] : await repeat(run.plan, report);
+    const culprit = run.machine.vcpus[report.vcpuIndex!]!;
+    stderr.write(`${crashReport(run.machine, culprit, history).join("\n")}\n`);
   }
-  stderr.write(`${summaryLine(report)}\n`);
+  if (!output.isQuiet) stderr.write(`${summaryLine(total)}\n`);
   return exitStatus(report);
 }
 
@@ -55,7 +155,7 @@ async function repeat(plan: SessionPlan, report: RunReport): Promise<PastInstruc
   return lastInstructions(await prepare(plan), report.instructions, HISTORY);
 }
 
-function toJson(machine: Machine, plan: SessionPlan, report: RunReport, serial: readonly number[]) {
+function toJson({ machine, plan, serial, events }: Run, report: RunReport) {
   return {
     image: plan.imagePath,
     reason: report.isInterrupted ? "interrupted" : report.reason,
@@ -71,6 +171,7 @@ function toJson(machine: Machine, plan: SessionPlan, report: RunReport, serial: 
       runState: cpu.runState,
       instructions: Number(cpu.retired),
     })),
+    events,
     serial: new TextDecoder().decode(Uint8Array.from(serial)),
   };
 }

@@ -9,13 +9,17 @@ interface RunFlags extends GuestFlags {
   readonly policy?: string;
   readonly trace?: string;
   readonly json?: boolean;
+  readonly quiet?: boolean;
+  /** --no-events and --no-reboot make these false. */
+  readonly events: boolean;
+  readonly reboot: boolean;
 }
 
 const EXAMPLES = `
 Examples:
   x2vm run kernel.elf --cpus 4 --append "console=ttyS0"
   x2vm run kernel.elf --initrd "disk.img,module.bin first argument"
-  x2vm run vmlinuz --initrd initrd.img --append "console=ttyS0" --hotplug 0x123@2s
+  x2vm run vmlinuz --initrd initrd.img --append "console=ttyS0" --hotplug '0x123@/login:/'
   x2vm run guests/hotplug.bin --apic-ids 0,0x23 --hotplug 0x123@2ms
   x2vm run test.bin --load-address 0x10000 --max-instructions 200M --json
 
@@ -23,9 +27,17 @@ An image is a Linux kernel (ELF vmlinux, or bzImage packed with gzip or LZ4), a 
 (ELF32, ELF64, or with addresses in its header), a boot sector, or with --load-address any bytes:
 below 1 MiB they start in real mode, above in 32-bit protected mode.
 
-The serial port (COM1) is the terminal. Ctrl-C ends the run; Ctrl-A c sends a Ctrl-C to the guest.
-A guest ends the run by a write of v to port 0xf4, with exit code (v << 1) | 1, as on QEMU; or by
-writing "Shutdown" to port 0x8900, with exit code 0. A reset ends the run too.`;
+The serial port (COM1) is the terminal: its virtual time then passes no faster than ours. Ctrl-] ends
+the run, and so does Ctrl-C while the guest does not listen to the port. With --input or --type the
+keyboard is not read, nothing waits for anyone, and a run can be repeated to the instruction.
+
+What happens to CPUs that come and go is told on stderr, between the guest's lines: the request, the
+interrupt, the guest's answer, INIT, STARTUP, the first instruction, the change to x2APIC mode, the
+first interrupt from another CPU. A pattern as in --hotplug '0x123@/login:/' is tried as the guest
+prints; one that ends in $, on complete lines.
+
+A guest ends the run by a write of v to port 0xf4, with exit code (v << 1) | 1, as on QEMU; by
+writing "Shutdown" to port 0x8900, or by ACPI power-off, with exit code 0. A reset boots it again.`;
 
 export function addRunCommand(program: Command): void {
   addGuestOptions(program.command("run").description("boot an image and run it to its end"))
@@ -36,13 +48,22 @@ export function addRunCommand(program: Command): void {
     )
     .option("--trace <file>", "write every event of the APICs to a file, a JSON document a line")
     .option("--json", "print one JSON document with the result and the serial output")
-    .option("--no-reboot", "end at a reset instead of rebooting: always so, known for QEMU's sake")
+    .option("--no-events", "do not tell what happens to CPUs that come and go")
+    .option("--quiet", "neither events nor the summary line")
+    .option("--no-reboot", "end when the guest resets the machine, instead of booting again")
     .addHelpText("after", EXAMPLES)
     .addHelpText("after", FAULT_HELP)
     .action(async (imagePath: string, flags: RunFlags) => {
       const plan = planOf(imagePath, flags);
       const { policy } = flags;
-      const output = { json: flags.json ?? false, tracePath: flags.trace };
+      const isQuiet = flags.quiet ?? false;
+      const output = {
+        json: flags.json ?? false,
+        showsEvents: flags.events && !isQuiet,
+        isQuiet,
+        tracePath: flags.trace,
+        reboots: flags.reboot,
+      };
       process.exitCode = await runImage(
         {
           ...plan,

@@ -1,4 +1,4 @@
-/** One run of a guest from the command line: machine, console, trace file, limits. */
+/** One run of a guest from the command line: machine, planned actions, limits. */
 import { basename } from "node:path";
 import {
   Machine,
@@ -10,17 +10,17 @@ import {
   type MachineOptions,
   type RunResult,
 } from "../index.js";
-import type { PlannedHotplug } from "./args.js";
+import { PACE_MS, Pace } from "./pace.js";
+import { PlannedActions, type ActionPlan } from "./planned-actions.js";
 import type { RunReport } from "./summary.js";
 import type { Terminal } from "./terminal.js";
 
 /** Everything that decides a run: two sessions of the same plan give the same run. */
-export interface SessionPlan {
+export interface SessionPlan extends ActionPlan {
   readonly imagePath: string;
   readonly image: Uint8Array;
   readonly machine: MachineOptions;
   readonly load: LoadOptions;
-  readonly hotplugs: readonly PlannedHotplug[];
   readonly forceHotplug: boolean;
   readonly faults: readonly Fault[];
   /** For the guest's serial port, there from the start. */
@@ -29,11 +29,22 @@ export interface SessionPlan {
   readonly untilNs: number;
 }
 
+/** A loaded machine with what will be done to it. */
+export interface Session {
+  readonly machine: Machine;
+  readonly actions: PlannedActions;
+}
+
 /** Instructions between two looks at the terminal: about a hundredth of a second. */
 const SLICE_INSTRUCTIONS = 4e6;
 
 /** Adds a CPU to the running machine of a plan. */
 export type AddCpu = (machine: Machine, apicId: number) => void;
+
+/** The machine of a plan, as `prepareSession`. @throws X2vmError */
+export async function prepare(plan: SessionPlan, addCpu?: AddCpu): Promise<Machine> {
+  return (await prepareSession(plan, addCpu)).machine;
+}
 
 /**
  * Makes and loads the machine of a plan.
@@ -41,9 +52,9 @@ export type AddCpu = (machine: Machine, apicId: number) => void;
  * @param addCpu - does a planned hotplug; as `forceHotplug` says when it is not given
  * @throws X2vmError
  */
-export async function prepare(plan: SessionPlan, addCpu?: AddCpu): Promise<Machine> {
+export async function prepareSession(plan: SessionPlan, addCpu?: AddCpu): Promise<Session> {
   const force = plan.forceHotplug;
-  const add = addCpu ?? ((machine, apicId) => machine.hotplug({ apicId, force }));
+  const add = addCpu ?? ((target, apicId) => target.hotplug({ apicId, force }));
   const name = basename(plan.imagePath);
   const later = plan.hotplugs.map(({ apicId }) => apicId);
   const isKernel = plan.load.format === undefined && isLinux(plan.image);
@@ -52,21 +63,19 @@ export async function prepare(plan: SessionPlan, addCpu?: AddCpu): Promise<Machi
     isKernel ? linuxMachineOptions(plan.machine, later) : plan.machine,
   );
   machine.load(image, { name, ...plan.load });
-  for (const { apicId, ns } of plan.hotplugs) {
-    machine.at(ns, () => {
-      add(machine, apicId);
-      injectFaults(
-        machine,
-        plan.faults.filter(({ sender }) => sender === apicId),
-      );
-    });
-  }
+  const actions = new PlannedActions(machine, plan, (apicId) => {
+    add(machine, apicId);
+    injectFaults(
+      machine,
+      plan.faults.filter(({ sender }) => sender === apicId),
+    );
+  });
   injectFaults(
     machine,
     plan.faults.filter(({ sender }) => !(later as readonly unknown[]).includes(sender)),
   );
   if (plan.input !== undefined) machine.sendSerial(plan.input);
-  return machine;
+  return { machine, actions };
 }
 
 /** A sender has to be there: faults of a CPU that is added later begin then. */
@@ -74,28 +83,63 @@ function injectFaults(machine: Machine, faults: readonly Fault[]): void {
   for (const fault of faults) machine.interrupts.injectFault(fault);
 }
 
-/** Runs to the end, or until the user has enough. @param terminal - open */
+/**
+ * What is left of a plan after a reset: the CPUs that are there now stay, what was done is done, the clock and the limits
+ * go on.
+ */
+export function planAfterReset(plan: SessionPlan, { machine, actions }: Session): SessionPlan {
+  const { cpus: _, ...options } = plan.machine;
+  const ids = (isEnabled: boolean) =>
+    machine.cpuSlots.filter((slot) => slot.isEnabled === isEnabled).map(({ apicId }) => apicId);
+  return {
+    ...plan,
+    ...actions.remaining(),
+    machine: {
+      ...options,
+      apicIds: ids(true),
+      // A guest that is no Linux may have an open list.
+      ...(options.possibleApicIds === undefined && !isLinux(plan.image)
+        ? {}
+        : { possibleApicIds: ids(false) }),
+    },
+    input: undefined,
+    maxInstructions: plan.maxInstructions - machine.instructions,
+    untilNs: plan.untilNs - machine.virtualNs,
+  };
+}
+
+/**
+ * Runs to the end, or until the user has enough.
+ *
+ * @param terminal - open; an interactive guest is held to real time; @param settle - called where the guest pauses
+ */
 export async function runToEnd(
   machine: Machine,
   plan: SessionPlan,
   terminal: Terminal,
+  settle: () => void,
 ): Promise<RunReport> {
   const start = performance.now();
+  const pace = terminal.isInteractive ? new Pace() : undefined;
   let budget = plan.maxInstructions;
   let result: RunResult;
   for (;;) {
     const slice = Math.min(budget, SLICE_INSTRUCTIONS);
-    result = machine.run({ maxInstructions: slice, untilNs: plan.untilNs });
-    budget -= slice;
+    const before = machine.instructions;
+    const paceNs = pace === undefined ? Infinity : machine.virtualNs + pace.allowance();
+    result = machine.run({ maxInstructions: slice, untilNs: Math.min(plan.untilNs, paceNs) });
+    budget -= result.reason === "budget" ? slice : machine.instructions - before;
+    settle();
     await terminal.breathe();
     if (terminal.isInterrupted) break;
-    if (result.reason === "idle" && terminal.isInteractive && machine.listensToSerial) {
+    if (result.reason === "time" && result.virtualNs < plan.untilNs) {
+      await terminal.activity(PACE_MS);
+    } else if (result.reason === "idle" && terminal.isInteractive && machine.listensToSerial) {
       await terminal.activity();
-      if (terminal.isInterrupted) break;
-      budget += slice;
     } else if (result.reason !== "budget" || budget <= 0) {
       break;
     }
+    if (terminal.isInterrupted) break;
   }
   const culprit = result.vcpuIndex === undefined ? undefined : machine.vcpus[result.vcpuIndex];
   return {

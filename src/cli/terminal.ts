@@ -1,13 +1,23 @@
 /**
  * The user's terminal as the other end of the guest's serial line.
  *
- * Keys go to the guest one by one. Ctrl-C ends the run; Ctrl-A is an escape as in QEMU: Ctrl-A x ends the run, Ctrl-A c
- * sends a Ctrl-C to the guest, Ctrl-A Ctrl-A a Ctrl-A.
+ * Keys go to the guest one by one, Ctrl-C too if it reads its serial port. Ctrl-] ends the run. Ctrl-A is an escape as in
+ * QEMU: Ctrl-A x ends the run, Ctrl-A Ctrl-A is a Ctrl-A, Ctrl-A and any other key is that key, unseen by us.
  */
 import type { ReadStream } from "node:tty";
 
 const CTRL_A = 0x01;
 const CTRL_C = 0x03;
+const CTRL_RIGHT_BRACKET = 0x1d;
+/** Hangup is what comes when the terminal's window is closed. */
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+export interface TerminalEnd {
+  /** Gets what the guest is to receive. */
+  send(bytes: Uint8Array): void;
+  /** Whether the guest takes keys: one that does not is ended by Ctrl-C. */
+  takesKeys(): boolean;
+}
 
 export class Terminal {
   /** The user wants the run to end. */
@@ -15,19 +25,16 @@ export class Terminal {
   /** The user has typed something that the guest got: the run can no longer be repeated. */
   hasTyped = false;
   readonly #keyboard: ReadStream | undefined;
-  readonly #send: (bytes: Uint8Array) => void;
+  readonly #end: TerminalEnd;
   #isEscaped = false;
   /** Something has happened since `activity` was last asked. */
   #isActive = false;
   #wake: (() => void) | undefined;
 
-  /**
-   * @param keyboard - undefined when there is none, as in a pipeline: then only SIGINT is heard
-   * @param send - gets what the guest is to receive
-   */
-  constructor(keyboard: ReadStream | undefined, send: (bytes: Uint8Array) => void) {
+  /** @param keyboard - undefined when there is none, as in a pipeline: then only signals are heard */
+  constructor(keyboard: ReadStream | undefined, end: TerminalEnd) {
     this.#keyboard = keyboard;
-    this.#send = send;
+    this.#end = end;
   }
 
   get isInteractive(): boolean {
@@ -35,20 +42,23 @@ export class Terminal {
   }
 
   open(): void {
-    process.on("SIGINT", this.#interrupt);
-    process.on("SIGTERM", this.#interrupt);
-    this.#keyboard?.setRawMode(true);
-    this.#keyboard?.on("data", this.#typed);
-    this.#keyboard?.resume();
+    for (const signal of SIGNALS) process.on(signal, this.#interrupt);
+    if (this.#keyboard === undefined) return;
+    // However the process ends, its user gets the terminal back.
+    process.on("exit", this.#restore);
+    this.#keyboard.setRawMode(true);
+    this.#keyboard.on("data", this.#typed);
+    this.#keyboard.resume();
   }
 
   /** Gives the terminal back as it was. */
   close(): void {
-    process.off("SIGINT", this.#interrupt);
-    process.off("SIGTERM", this.#interrupt);
-    this.#keyboard?.off("data", this.#typed);
-    this.#keyboard?.setRawMode(false);
-    this.#keyboard?.pause();
+    for (const signal of SIGNALS) process.off(signal, this.#interrupt);
+    if (this.#keyboard === undefined) return;
+    process.off("exit", this.#restore);
+    this.#keyboard.off("data", this.#typed);
+    this.#restore();
+    this.#keyboard.pause();
   }
 
   /** Lets keys and signals that have come in take effect. */
@@ -56,15 +66,22 @@ export class Terminal {
     return new Promise((resolve) => setImmediate(resolve));
   }
 
-  /** Waits for a key or a signal, unless there was one since the last time. */
-  async activity(): Promise<void> {
+  /** Waits for a key or a signal, unless there was one since the last time. @param timeoutMs - waits no longer */
+  async activity(timeoutMs?: number): Promise<void> {
     if (!this.#isActive) {
+      let timer: ReturnType<typeof setTimeout> | undefined;
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
+        if (timeoutMs !== undefined) timer = setTimeout(resolve, timeoutMs);
       });
+      clearTimeout(timer);
     }
     this.#isActive = false;
   }
+
+  readonly #restore = (): void => {
+    this.#keyboard?.setRawMode(false);
+  };
 
   readonly #interrupt = (): void => {
     this.isInterrupted = true;
@@ -76,12 +93,13 @@ export class Terminal {
     for (const key of data) {
       if (this.#isEscaped) this.#escape(key, toGuest);
       else if (key === CTRL_A) this.#isEscaped = true;
-      else if (key === CTRL_C) this.isInterrupted = true;
+      else if (key === CTRL_RIGHT_BRACKET || (key === CTRL_C && !this.#end.takesKeys()))
+        this.isInterrupted = true;
       else toGuest.push(key);
     }
     if (toGuest.length > 0) {
       this.hasTyped = true;
-      this.#send(Uint8Array.from(toGuest));
+      this.#end.send(Uint8Array.from(toGuest));
     }
     this.#stir();
   };
@@ -95,7 +113,7 @@ export class Terminal {
     this.#isEscaped = false;
     const letter = String.fromCharCode(key).toLowerCase();
     if (letter === "x") this.isInterrupted = true;
-    else if (letter === "c") toGuest.push(CTRL_C);
-    else if (key === CTRL_A) toGuest.push(CTRL_A);
+    // As before Ctrl-C went to the guest by itself.
+    else toGuest.push(letter === "c" ? CTRL_C : key);
   }
 }

@@ -61,6 +61,8 @@ const NO_REPORT: OstRecord = { event: 0, status: 0 };
 export interface CpuHotplugEvents {
   /** The guest ejects a CPU: it is to go now. */
   eject(slot: number): void;
+  /** The guest took note of an insert or remove event. */
+  acknowledge(slot: number): void;
   /** The guest reported on an event (_OST): status 0 is success. */
   ost(slot: number, event: number, status: number): void;
 }
@@ -205,8 +207,10 @@ export class CpuHotplugBlock implements Device {
     const flags = this.#flags[slot]!;
     if ((value & FLAG_INSERT) !== 0) {
       this.#flags[slot] = flags & ~FLAG_INSERT;
+      this.#events.acknowledge(slot);
     } else if ((value & FLAG_REMOVE) !== 0) {
       this.#flags[slot] = flags & ~FLAG_REMOVE;
+      this.#events.acknowledge(slot);
     } else if ((value & (FLAG_EJECT | FLAG_FIRMWARE_EJECT)) !== 0) {
       if ((flags & FLAG_ENABLED) === 0 || slot === 0) return;
       if ((value & FLAG_EJECT) !== 0) {

@@ -36,8 +36,8 @@ const ENTRY_READ_ONLY = (1 << 12) | ENTRY_REMOTE_IRR;
 const ENTRY_WRITABLE = 0x1ffff & ~ENTRY_READ_ONLY;
 const ENTRY_HIGH_WRITABLE = 0xffff0000;
 
-/** Sends what an entry says: its two halves. */
-export type SendEntry = (low: number, high: number) => void;
+/** Sends what the entry of a pin says: its two halves. */
+export type SendEntry = (low: number, high: number, pin: number) => void;
 
 export class IoApic implements Device {
   readonly widest = 4;
@@ -105,7 +105,7 @@ export class IoApic implements Device {
     const low = this.#low[pin]!;
     if ((low & ENTRY_LEVEL) !== 0) this.#serveLevel(pin);
     // An edge that a masked entry sees is lost.
-    else if (hasRisen && (low & ENTRY_MASKED) === 0) this.#send(low, this.#high[pin]!);
+    else if (hasRisen && (low & ENTRY_MASKED) === 0) this.#send(low, this.#high[pin]!, pin);
   }
 
   /** Sends a level-triggered pin's interrupt if its line is active and nothing holds it back. */
@@ -114,7 +114,7 @@ export class IoApic implements Device {
     if ((low & (ENTRY_MASKED | ENTRY_REMOTE_IRR)) !== 0 || (low & ENTRY_LEVEL) === 0) return;
     if ((this.#lines & (1 << pin)) === 0) return;
     this.#low[pin] = low | ENTRY_REMOTE_IRR;
-    this.#send(low, this.#high[pin]!);
+    this.#send(low, this.#high[pin]!, pin);
   }
 
   #readRegister(register: number): number {

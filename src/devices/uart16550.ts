@@ -2,6 +2,11 @@
  * Serial port with FIFOs, as in PCs.
  *
  * Source: National Semiconductor PC16550D data sheet.
+ * The other side sends only to a guest that listens: one whose receive interrupt is enabled, or that looks at LSR twice in
+ * a row, as a program does that polls. What has arrived but not been read when the receiver is cleared or the interrupt
+ * disabled counts as not sent yet. So bytes that were typed early are not lost where a driver, while it starts, tries the
+ * registers and empties the receiver. Clearing, and a write to IER, end the listening of a guest that polls.
+ *
  * Not modelled: line speed. A byte leaves the moment it is written, and received bytes that stay below the FIFO trigger
  * level count as timed out at once. Parity, framing errors and breaks do not occur.
  */
@@ -73,6 +78,10 @@ export class Uart16550 implements Device {
   #modemDelta = 0;
   /** The transmitter became empty and nobody has read that in IIR yet. */
   #threPending = false;
+  /** The last access read LSR. */
+  #hasLooked = false;
+  /** The guest polls LSR for input. */
+  #isPolling = false;
   /** What the line was last set to: a polling guest must not stir the interrupt controller with every read. */
   #lineLevel = false;
 
@@ -82,7 +91,7 @@ export class Uart16550 implements Device {
     this.#transmit = transmit;
   }
 
-  /** Bytes from the other end of the cable. They wait on the wire while the receiver is full: none is lost. */
+  /** Bytes from the other end of the cable. They wait there while the receiver is full or nobody listens: none is lost. */
   receive(bytes: Iterable<number>): void {
     for (const byte of bytes) this.#wire.push(byte & 0xff);
     this.#refill();
@@ -95,12 +104,18 @@ export class Uart16550 implements Device {
   }
 
   read(offset: number, _size: AccessSize): number {
+    if (offset === LSR && this.#hasLooked && !this.#isPolling) {
+      this.#isPolling = true;
+      this.#refill();
+    }
+    this.#hasLooked = offset === LSR;
     const value = this.#readRegister(offset);
     this.#update();
     return value;
   }
 
   write(offset: number, _size: AccessSize, value: number): void {
+    this.#hasLooked = false;
     this.#writeRegister(offset, value);
     this.#update();
   }
@@ -118,6 +133,8 @@ export class Uart16550 implements Device {
       overrun: this.#overrun,
       modemDelta: this.#modemDelta,
       threPending: this.#threPending,
+      hasLooked: this.#hasLooked,
+      isPolling: this.#isPolling,
     };
   }
 
@@ -134,6 +151,8 @@ export class Uart16550 implements Device {
     this.#overrun = from.boolean("overrun");
     this.#modemDelta = from.number("modemDelta", 0x0f);
     this.#threPending = from.boolean("threPending");
+    this.#hasLooked = from.boolean("hasLooked");
+    this.#isPolling = from.boolean("isPolling");
     this.#update();
   }
 
@@ -231,19 +250,38 @@ export class Uart16550 implements Device {
 
   #refill(): void {
     if (this.#isLoop) return; // the receiver is disconnected from the wire
+    if (!this.#isListening) return;
     while (this.#wire.length > 0 && this.#fifo.length < this.#fifoCapacity)
       this.#fifo.push(this.#wire.shift()!);
+  }
+
+  /** Received bytes go back to the wire; looped ones have never been there. */
+  #withdraw(): void {
+    if (this.#isLoop) return;
+    this.#wire.unshift(...this.#fifo);
+    this.#fifo = [];
+  }
+
+  get #isListening(): boolean {
+    return (this.#ier & IER_RDA) !== 0 || this.#isPolling;
   }
 
   #enableInterrupts(value: number): void {
     // Enabling THRE while the transmitter is empty, which it always is, raises the interrupt anew.
     if ((value & ~this.#ier & IER_THRE) !== 0) this.#threPending = true;
     this.#ier = value;
+    this.#isPolling = false; // a program that polls leaves IER alone
+    if (!this.#isListening) this.#withdraw();
+    this.#refill();
   }
 
   #writeFifoControl(value: number): void {
     const switched = ((value ^ this.#fcr) & FCR_ENABLE) !== 0;
-    if (switched || (value & FCR_CLEAR_RX) !== 0) this.#fifo = [];
+    if (switched || (value & FCR_CLEAR_RX) !== 0) {
+      this.#withdraw();
+      this.#fifo = [];
+      this.#isPolling = false;
+    }
     // The clear bits return to 0 by themselves; without FCR_ENABLE the others are not programmed.
     this.#fcr = (value & FCR_ENABLE) !== 0 ? value & 0xc9 : 0;
     this.#refill();

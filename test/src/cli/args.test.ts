@@ -3,6 +3,7 @@ import {
   parseApicIds,
   parseCount,
   parseHotplug,
+  parseInput,
   parseNumber,
   parseSize,
   parseTime,
@@ -88,10 +89,22 @@ describe.each([
     "parseHotplug",
     parseHotplug,
     [
-      ["0x123@2ms", { apicId: 0x123, ns: 2e6 }],
-      ["5@0ns", { apicId: 5, ns: 0 }],
+      ["0x123@2ms", { apicId: 0x123, moment: { ns: 2e6 } }],
+      ["5@0ns", { apicId: 5, moment: { ns: 0 } }],
+      ["0x123@/login:/", { apicId: 0x123, moment: { line: /login:/ } }],
+      ["0x123@/a@b$/i", { apicId: 0x123, moment: { line: /a@b$/i } }],
     ],
-    ["0x123", "0x123@2ms@3ms"],
+    ["0x123", "0x123@"],
+  ],
+  [
+    "parseInput",
+    parseInput,
+    [
+      ["root\\n@2ms", { text: "root\n", moment: { ns: 2e6 } }],
+      ["a@b@/login:/", { text: "a@b", moment: { line: /login:/ } }],
+      ["\\x03\\\\\\t\\e@0ns", { text: "\x03\\\t\x1b", moment: { ns: 0 } }],
+    ],
+    ["root", "root@"],
   ],
 ] as const)("%s", (_, parse, good, bad) => {
   it.each(good.map(([text, value]) => [text, value] as const))("takes %s", (text, value) => {
@@ -109,6 +122,9 @@ describe("lists and pairs", () => {
     [parseApicIds, "0,1x", '--option: "1x" is not a whole number'],
     [parseHotplug, "x@2ms", '--option: "x" is not a whole number'],
     [parseHotplug, "1@2", '--option: "2" is not a time'],
+    [parseHotplug, "1@2ms@3ms", '--option: "2ms@3ms" is not a time'],
+    [parseHotplug, "1@/(/", "--option: /(/ is not a regular expression"],
+    [parseInput, "x@/[/", "--option: /[/ is not a regular expression"],
   ])("name the part that is wrong", (parse, text, words) => {
     expect(outcome(parse, text)).toContain(words);
   });

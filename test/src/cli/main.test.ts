@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { CLI, HLT, SPIN, bootSector, exit, say } from "../guest-code.js";
+import { CLI, HLT, SPIN, bootSector, exit, outDx8, say } from "../guest-code.js";
 
 const MAIN = new URL("../../../bin/x2vm.js", import.meta.url).pathname;
 const FOLDER = mkdtempSync(join(tmpdir(), "x2vm-"));
@@ -24,6 +24,9 @@ function image(name: string, ...code: number[]): string {
   writeFileSync(path, bootSector(...code));
   return path;
 }
+
+/** mov cx, 0xffff; loop to itself */
+const DELAY = [0xb9, 0xff, 0xff, 0xe2, 0xfe];
 
 const HELLO = image("hello.img", ...say("hello\n"), ...exit(0x10));
 const IDLE = image("idle.img", CLI, HLT);
@@ -124,6 +127,41 @@ describe("x2vm run", () => {
     ]);
   });
 
+  it("tells what happens to a CPU that comes, on stderr, unless it shall not", () => {
+    const args = ["run", IDLE, "--hotplug", "0x123@2ms"];
+    const possible = [...args, "--possible-apic-ids", "0x123"];
+    expect(x2vm(...possible).stderr).toContain("▸  0.002000000  0x123  added by the host\n");
+    expect(x2vm(...possible, "--no-events").stderr).toMatch(/^x2vm: idle.*\n$/);
+    expect(x2vm(...possible, "--quiet").stderr).toBe("");
+    const { events } = JSON.parse(x2vm(...possible, "--json").stdout);
+    expect(events).toEqual([
+      { kind: "added", apicId: 0x123, virtualNs: 2e6, text: "added by the host" },
+    ]);
+  });
+
+  it("boots again when the guest resets the machine, with the CPUs that are there now", () => {
+    const resetting = image("reset.img", ...say("boot\n"), ...DELAY, ...outDx8(0xcf9, 0x06));
+    const args = ["run", resetting, "--hotplug", "0x123@1ns", "--max-instructions", "1M"];
+    const once = x2vm(...args, "--no-reboot");
+    expect([once.stdout, once.status]).toEqual(["boot\n", 0]);
+    expect(once.stderr).toContain("guest asked for a reset");
+    const again = x2vm(...args);
+    expect(again.stdout).toMatch(/^(boot\n){5,}$/);
+    expect(again.stderr).toContain("instruction limit reached · 1,000,000 instructions");
+    expect(again.stderr.match(/added by the host/g)).toHaveLength(1);
+    const { cpus } = JSON.parse(x2vm(...args, "--json").stdout);
+    expect(cpus.map(({ apicId }: { apicId: number }) => apicId)).toEqual([0, 0x123]);
+  });
+
+  it("types what it is told when a line of the console matches", () => {
+    const echo = [
+      0xba, 0xfd, 0x03, 0xec, 0xa8, 0x01, 0x74, 0xfb, 0xba, 0xf8, 0x03, 0xec, 0xee, 0xeb, 0xf1,
+    ];
+    const guest = image("prompt.img", ...say("name? "), ...echo);
+    const { stdout } = x2vm("run", guest, "--type", "x2vm\\n@/name[?] /", "--max-time", "1ms");
+    expect(stdout).toBe("name? x2vm\n");
+  });
+
   it("feeds a file to the serial port", () => {
     const echo = [
       0xba, 0xfd, 0x03, 0xec, 0xa8, 0x01, 0x74, 0xfb, 0xba, 0xf8, 0x03, 0xec, 0xee, 0xeb, 0xf1,
@@ -162,7 +200,7 @@ describe("a mistake", () => {
     [["run", HELLO, "--format", "iso"], '"iso" is not an image format'],
     [["run", HELLO, "--load-address", "here"], '--load-address: "here" is not a whole number'],
     [["run", HELLO, "--policy", "vmware"], 'no policy "vmware"'],
-    [["run", HELLO, "--hotplug", "0x123"], "is not an APIC ID and a time"],
+    [["run", HELLO, "--hotplug", "0x123"], "is not an APIC ID and a moment"],
     [
       ["run", SPINNING, "--hotplug", "0@1us", "--max-time", "1ms"],
       "belongs to a CPU that is already there",
@@ -171,6 +209,17 @@ describe("a mistake", () => {
       ["run", SPINNING, "--hotplug", "0x123@1us", "--policy", "kvm-legacy", "--max-time", "1ms"],
       "CPU 0x123 could never be woken",
     ],
+    [["run", HELLO, "--hotplug", "0x123@/(/"], "/(/ is not a regular expression"],
+    [["run", HELLO, "--hotplug", "1@1s", "--max-cpus", "1"], "may come: none"],
+    [
+      ["run", HELLO, "--hotplug", "9@1s", "--possible-apic-ids", "0x123,5"],
+      "--hotplug: 0x9 is not among the CPUs that may come: 0x123, 0x5",
+    ],
+    [["run", HELLO, "--cpus", "4", "--max-cpus", "2"], "not a number from 4"],
+    [["run", HELLO, "--unplug", "0@1s"], "CPU 0x0 boots the machine and cannot be unplugged"],
+    [["run", HELLO, "--unplug", "7@1s"], "CPU 0x7 is neither there from the start nor added"],
+    [["run", HELLO, "--unplug", "7"], "is not an APIC ID and a moment"],
+    [["run", HELLO, "--type", "text"], "is not a text and a moment"],
     [["run", HELLO, "--fault", "lose:3"], 'no action "lose"'],
     [["run", HELLO, "--fault", "drop,sender=0x99"], "No CPU has APIC ID 0x99"],
     [["run", HELLO, "--max-instructions", "x"], '--max-instructions: "x" is not a count'],

@@ -18,11 +18,12 @@ class Keyboard extends EventEmitter {
   }
 }
 
-function open() {
+function open({ takesKeys = false } = {}) {
   const keyboard = new Keyboard();
   let received = "";
-  const terminal = new Terminal(keyboard as unknown as ReadStream, (bytes) => {
-    received += new TextDecoder().decode(bytes);
+  const terminal = new Terminal(keyboard as unknown as ReadStream, {
+    send: (bytes) => (received += new TextDecoder().decode(bytes)),
+    takesKeys: () => takesKeys,
   });
   terminal.open();
   return { keyboard, terminal, received: () => received };
@@ -33,11 +34,12 @@ describe("Terminal", () => {
   it.each([
     ["abc\r", "abc\r", false],
     ["a\x03", "a", true],
+    ["a\x1d", "a", true],
     ["\x01x", "", true],
     ["\x01X", "", true],
     ["\x01c", "\x03", false],
     ["\x01\x01", "\x01", false],
-    ["\x01z!", "!", false],
+    ["\x01\x1d!", "\x1d!", false],
   ])("takes %j", (keys, expected, isInterrupted) => {
     for (const isOneByOne of [false, true]) {
       const { keyboard, terminal, received } = open();
@@ -47,6 +49,28 @@ describe("Terminal", () => {
       expect([received(), terminal.isInterrupted]).toEqual([expected, isInterrupted]);
       expect(terminal.hasTyped).toBe(expected !== "");
     }
+  });
+
+  it("sends Ctrl-C to a guest that takes keys; Ctrl-] ends its run", () => {
+    const { keyboard, terminal, received } = open({ takesKeys: true });
+    keyboard.type("\x03");
+    expect([received(), terminal.isInterrupted]).toEqual(["\x03", false]);
+    keyboard.type("\x1d");
+    terminal.close();
+    expect([received(), terminal.isInterrupted]).toEqual(["\x03", true]);
+  });
+
+  it("leaves raw mode when the process ends without closing it", () => {
+    const { keyboard, terminal } = open();
+    process.listeners("exit").at(-1)!(0);
+    expect(keyboard.isRaw).toBe(false);
+    terminal.close();
+  });
+
+  it("waits no longer than it is told", async () => {
+    const { terminal } = open();
+    await terminal.activity(1);
+    terminal.close();
   });
 
   it("is in raw mode while it is open, and listens no more afterwards", () => {
@@ -72,6 +96,13 @@ describe("Terminal", () => {
   it("takes SIGINT as the wish to end", () => {
     const { terminal } = open();
     process.emit("SIGINT");
+    terminal.close();
+    expect(terminal.isInterrupted).toBe(true);
+  });
+
+  it("takes the loss of its window as the wish to end", () => {
+    const { terminal } = open();
+    process.emit("SIGHUP");
     terminal.close();
     expect(terminal.isInterrupted).toBe(true);
   });

@@ -6,6 +6,7 @@ function block(ids = [0x00, 0x23, 0x123, 0x124]) {
   const log: string[] = [];
   const registers = new CpuHotplugBlock({
     eject: (slot) => log.push(`eject ${slot}`),
+    acknowledge: () => {},
     ost: (slot, event, status) => log.push(`ost ${slot} ${event} ${status}`),
   });
   ids.forEach((apicId, i) => registers.addSlot(apicId, i < 2));

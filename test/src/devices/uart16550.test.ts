@@ -59,9 +59,42 @@ describe("Uart16550", () => {
   it("receives one byte without FIFOs and holds the rest back on the wire", () => {
     const { uart, read } = port();
     uart.receive([1, 2, 3]);
+    read(LSR);
     expect([read(LSR) & 1, read(RBR), read(RBR), read(RBR), read(LSR) & 1]).toEqual([
       1, 1, 2, 3, 0,
     ]);
+  });
+
+  it("gets nothing from the other side while the guest does not listen", () => {
+    const { uart, read, write, sent } = port();
+    uart.receive([1]);
+    // As a driver writes: one look at LSR before each byte.
+    for (const byte of [0x41, 0x42]) {
+      expect(read(LSR)).toBe(0x60);
+      write(THR, byte);
+    }
+    // As a driver starts: it empties the receiver unread.
+    write(FCR, 0x07);
+    for (const offset of [LSR, RBR, IIR, MSR]) read(offset);
+    // As a driver waits for the transmitter, and tries whether IER is there.
+    read(LSR);
+    read(LSR);
+    write(IER, 0x0f);
+    expect(read(IER)).toBe(0x0f);
+    write(IER, 0x00);
+    read(RBR);
+    expect(sent).toEqual([0x41, 0x42]);
+    write(IER, 0x01);
+    expect([read(LSR) & 1, read(RBR)]).toEqual([1, 1]);
+  });
+
+  it("gets no more from the other side when a guest that polls clears the FIFO", () => {
+    const { uart, read, write } = port();
+    uart.receive([1, 2, 3]);
+    expect([read(LSR), read(LSR), read(RBR)]).toEqual([0x60, 0x61, 1]);
+    write(FCR, 0x03);
+    expect([read(LSR), read(RBR), read(LSR), read(LSR)]).toEqual([0x60, 0, 0x60, 0x61]);
+    expect([read(RBR), read(RBR)]).toEqual([2, 3]);
   });
 
   it("loses nothing of a long input", () => {
@@ -70,6 +103,7 @@ describe("Uart16550", () => {
     const input = Array.from({ length: 100 }, (_, i) => i);
     uart.receive(input);
     const got: number[] = [];
+    read(LSR);
     while ((read(LSR) & 1) !== 0) got.push(read(RBR));
     expect(got).toEqual(input);
     expect(read(LSR) & 2).toBe(0);
@@ -77,12 +111,22 @@ describe("Uart16550", () => {
 
   it("empties the receive FIFO by FCR bit 1 and when FIFOs are switched", () => {
     for (const fcr of [0x03, 0x00]) {
-      const { uart, read, write } = port();
+      const { read, write } = port();
       write(FCR, 0x01);
-      uart.receive([1, 2, 3]);
+      write(MCR, 0x10);
+      write(THR, 1); // looped back
+      expect(read(LSR) & 1).toBe(1);
       write(FCR, fcr);
       expect(read(LSR) & 1).toBe(0);
     }
+  });
+
+  it("gets again what it cleared unread, in order", () => {
+    const { uart, read, write } = port();
+    write(IER, 0x01);
+    uart.receive([1, 2, 3]);
+    write(FCR, 0x07); // a driver that switches the FIFO on when its interrupt is enabled
+    expect([read(RBR), read(RBR), read(RBR), read(LSR) & 1]).toEqual([1, 2, 3, 0]);
   });
 
   // FCR, received bytes, IIR: the FIFO reached its trigger level, or its content timed out
