@@ -75,7 +75,10 @@ export class Machine {
       vcpuIndexOf: (apicId) => this.#vcpuIndexOf(apicId),
       isTaken: (apicId) => core.exports.findVcpu(apicId) >= 0,
       isListClosed: options.possibleApicIds !== undefined,
-      addVcpu: (apicId, flags) => this.vcpus[this.#addVcpu(apicId, flags)]!,
+      addVcpu: (apicId, flags) => {
+        const vcpuIndex = this.#addVcpu(apicId, flags);
+        return this.vcpus[vcpuIndex]!; // the list grows with the CPU
+      },
       removeVcpu: (apicId) => this.#removeVcpu(apicId),
     });
     this.#board = new Board(this.#outputs(), {
