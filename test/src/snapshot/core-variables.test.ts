@@ -101,6 +101,7 @@ const MEMORY: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   },
   scratch: {
     "apic/trace": "messageRecord targetRecord",
+    "vm/trace": "record",
     "vm/exports": "exchange",
     "cpu/control": "cell",
     "cpu/task": "incoming",

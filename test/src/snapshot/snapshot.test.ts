@@ -39,9 +39,9 @@ const refusal = async (snapshot: Uint8Array, options: RestoreOptions = {}): Prom
 describe("a snapshot", () => {
   it("holds the bytes in the FIFO of the serial port, and those that wait before it", async () => {
     const echoes = Array.from({ length: 20 }, () => ECHO).flat();
-    const code = [...outDx8(0x3fa, 0x01), CLI, ...echoes, ...exit(0)];
+    const code = [...outDx8(0x3f9, 0x01), ...outDx8(0x3fa, 0x01), CLI, ...echoes, ...exit(0)];
     const machine = await machineWith(code);
-    machine.run({ maxInstructions: 4 });
+    machine.run({ maxInstructions: 7 });
     machine.sendSerial("abcdefghijklmnopqrst");
     machine.run({ maxInstructions: 11 });
     const twin = await Machine.restore(machine.snapshot());
