@@ -211,6 +211,14 @@ function runInstructions(cpu: Vcpu, limit: u32): u32 {
   return done;
 }
 
+/** Delivers a fault outside `run`: it takes as long as there. */
+function deliverAlone(cpu: Vcpu): void {
+  beginSlice(1);
+  deliverFault(cpu);
+  advance(1);
+  endSlice();
+}
+
 /**
  * Runs one instruction of one vCPU, whatever the others do; pending events and faults first, its own fault last.
  *
@@ -223,14 +231,14 @@ export function step(vcpuIndex: u32): u32 {
   sliceLeft = 0;
   fireTimers();
   enterTlb(cpu);
-  if (cpu.fault !== 0) deliverFault(cpu);
+  if (cpu.fault !== 0) deliverAlone(cpu);
   if (!processEvents(cpu)) return cpu.runState === SHUTDOWN ? EXIT_SHUTDOWN : EXIT_IDLE;
   markRunnable(vcpuIndex);
   beginSlice(1);
   if (cpu.fault === 0) runInstructions(cpu, 1);
   setYieldSlice(false);
-  if (cpu.fault !== 0) deliverFault(cpu);
   endSlice();
+  if (cpu.fault !== 0) deliverAlone(cpu);
   if (cpu.request & REQ_TIMER) {
     cpu.request &= ~REQ_TIMER;
     updateTimer(vcpuIndex);
