@@ -29,6 +29,7 @@ const HANDLER_BYTES = 16;
 /** What external interrupts and NMIs run: push rax; pushf; xor eax, eax; stc; popf; pop rax; iret. */
 const INTERRUPT_HANDLER = 0xbc00;
 const KERNEL_STACK = 0xf000;
+const NMI_STACK = 0xe000;
 /** Vector of `interrupt`. */
 const INTERRUPT_VECTOR = 0x40;
 const NMI_VECTOR = 2;
@@ -117,8 +118,9 @@ function gate(target: Machine, name: WorldName, vector: number, entry: number): 
   const long = isLong(name);
   const dpl = vector === 3 || vector === 4 ? 3n : 0n;
   const selector = BigInt(long ? CODE_64 : CODE_32);
-  // Exceptions of ring 0 get a stack of their own where the mode has that: the program's may be anywhere.
-  const ist = long ? 1n : 0n;
+  // Exceptions of ring 0 get a stack of their own where the mode has that, since the program's may be anywhere; so do
+  // NMIs, which can come while an exception is handled.
+  const ist = long ? (vector === NMI_VECTOR ? 2n : 1n) : 0n;
   const raw = BigInt(entry) | (selector << 16n) | (ist << 32n) | ((0x8en | (dpl << 5n)) << 40n);
   writeU64(target, IDT + vector * (long ? 16 : 8), raw);
   if (long) writeU64(target, IDT + vector * 16 + 8, 0n);
@@ -178,6 +180,7 @@ export async function worldOf(
   if (isLong(name)) {
     writeU64(target, TSS + 4, BigInt(KERNEL_STACK));
     writeU64(target, TSS + 0x24, BigInt(KERNEL_STACK)); // IST1
+    writeU64(target, TSS + 0x2c, BigInt(NMI_STACK)); // IST2
   }
   handlers(target, name);
   const long = isLong(name);
