@@ -24,7 +24,7 @@ import { ADC, ADD, Alu, AND, CMP, OR, SBB, SUB, XOR } from "./fast-alu";
 import { FLOAT_ADD, FLOAT_DIV, FLOAT_MUL, FLOAT_SUB, Sse } from "./fast-sse";
 import { carryFlag, overflowFlag, parityFlag, signFlag, zeroFlag } from "./flags";
 import { currentOp, Memory, setCurrentOp } from "./flat-memory";
-import { CALL_R, JMP, JMP_R, PUSH, RET } from "./handler";
+import { CALL, CALL_R, JMP, JMP_R, PUSH, RET } from "./handler";
 import { SSE } from "./handler-sse";
 import { MODE_64 } from "./mode";
 import { executeOneByte } from "./onebyte";
@@ -88,6 +88,20 @@ function usesStack(cpu: Vcpu, op: Op): bool {
 function fallsThrough(op: Op): bool {
   const handler = <u32>op.handler;
   return !((handler >= RET && handler < JMP) || (handler >= JMP_R && handler < SSE));
+}
+
+/**
+ * A direct branch to an address that is not canonical faults at the branch. A CALL has written its return address by
+ * then, below the stack pointer that it is given back.
+ *
+ * @param op - the branch just taken to `cpu.rip` @returns true with #GP(0) raised and RIP at the branch
+ */
+function refusesTarget(cpu: Vcpu, op: Op): bool {
+  if (!(cpu.mode & MODE_64) || isCanonical(cpu.rip)) return false;
+  if (<u32>op.handler === CALL + 1) cpu.rsp += 8;
+  cpu.rip -= <u64>op.imm + op.length;
+  raiseWithError(cpu, GP, 0);
+  return true;
 }
 
 /**
@@ -357,7 +371,7 @@ export function execute(cpu: Vcpu, limit: u32): u32 {
     }
     left -= done;
     cpu.rip = (cpu.rip + last.end + branch) & ripMask;
-    if (left === 0) return limit;
+    if (left === 0) return taken !== 0 && refusesTarget(cpu, last) ? limit - 1 : limit;
     // Returns and indirect jumps have no link; anything else that is not a branch falls through.
     if (taken === 0 && !fallsThrough(last)) {
       block = lookup(cpu);
@@ -369,6 +383,7 @@ export function execute(cpu: Vcpu, limit: u32): u32 {
       block = next;
       continue;
     }
+    if (taken !== 0 && refusesTarget(cpu, last)) return limit - left - 1;
     const born = generation;
     const found = lookup(cpu);
     if (found !== 0 && born === generation) setLink(block, link, found);
