@@ -73,6 +73,6 @@ describe.each(WORLDS)("random programs, %s", (name) => {
         { numRuns: RUNS, seed: SEED },
       );
     },
-    60_000 + RUNS * 200,
+    60_000 + RUNS * 2000,
   );
 });

@@ -134,7 +134,7 @@ describe.each(WORLDS.filter((name) => !SHARES_STACK.includes(name)))(
           { numRuns: RUNS, seed: SEED },
         );
       },
-      60_000 + RUNS * 200,
+      60_000 + RUNS * 2000,
     );
   },
 );
