@@ -20,3 +20,9 @@ export declare function eoiBroadcast(vector: u32): void;
 
 /** Interrupt acknowledge cycle of the PIC pair, when a vCPU takes REQ_EXTINT. @returns the vector to deliver, 0..255 */
 export declare function acknowledgeExtInt(): u32;
+
+/**
+ * Translates a block and those around it. @param block - address of its header
+ * @returns index of a function in the table, or -1 when it stays interpreted
+ */
+export declare function translateBlock(block: usize): i32;

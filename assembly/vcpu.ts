@@ -157,12 +157,15 @@ export const VCPU_MSR_BANK_END: usize = 768;
 
 export const SHADOW_STI: u32 = 1;
 export const SHADOW_MOV_SS: u32 = 2;
-/** Bits 7:4 of the shadow: data breakpoints that the instruction of the shadow hit. */
-export const SHADOW_HITS_SHIFT: u32 = 4;
 export const NMI_BLOCKED: u32 = 1;
 export const NMI_QUEUED_SHIFT: u32 = 8;
 
 if (offsetof<Vcpu>("rip") !== abi.VCPU_RIP) ERROR("Vcpu.rip");
+if (offsetof<Vcpu>("zero") !== abi.VCPU_ZERO) ERROR("Vcpu.zero");
+if (offsetof<Vcpu>("flagResult") !== abi.VCPU_FLAG_RESULT) ERROR("Vcpu.flagResult");
+if (offsetof<Vcpu>("flagAux") !== abi.VCPU_FLAG_AUX) ERROR("Vcpu.flagAux");
+if (offsetof<Vcpu>("tlbTag") !== abi.VCPU_TLB_TAG) ERROR("Vcpu.tlbTag");
+if (offsetof<Vcpu>("tlbSalt") !== abi.VCPU_TLB_SALT) ERROR("Vcpu.tlbSalt");
 if (offsetof<Vcpu>("request") !== abi.VCPU_REQUEST) ERROR("Vcpu.request");
 if (offsetof<Vcpu>("runState") !== abi.VCPU_RUN_STATE) ERROR("Vcpu.runState");
 if (offsetof<Vcpu>("cpl") !== abi.VCPU_CPL) ERROR("Vcpu.cpl");

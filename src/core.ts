@@ -7,6 +7,7 @@
 import type { ApicExports } from "./apic-exports.js";
 import { X2vmError } from "./errors.js";
 import type { FaultArguments } from "./faults.js";
+import { EXPORT_REGION, IMPORT_MODULE } from "./translate/module.js";
 
 /** What the core asks of the host while it runs (assembly/host.ts). */
 export interface CoreImports {
@@ -20,6 +21,8 @@ export interface CoreImports {
   acknowledgeExtInt(): number;
   /** A level-triggered vector came to its end; absent where there is no I/O APIC. */
   eoiBroadcast?(vector: number): void;
+  /** @returns index in the table, or -1; absent where nothing is translated */
+  translateBlock?(block: number): number;
 }
 
 /** The functions that the core exports (assembly/index.ts). */
@@ -68,6 +71,11 @@ interface CoreExports extends ApicExports {
   setExtInt(vcpuIndex: number, level: number): void;
   raiseMsi(addressLow: number, addressHigh: number, data: number): number;
   raiseRte(low: number, high: number): number;
+  setTranslateAfter(entries: number): void;
+  forgetBlocks(): void;
+  blockAt(gpa: number, mode: number): number;
+  tlbReadAddress(): number;
+  tlbWriteAddress(): number;
 }
 
 /** A compiled core: compile once, make many machines. */
@@ -101,13 +109,23 @@ export class Core {
   readonly exports: CoreExports;
   readonly #variables: Readonly<Record<string, WebAssembly.Global>>;
   readonly #memory: WebAssembly.Memory;
+  readonly #table: WebAssembly.Table;
+  readonly #regionImports: WebAssembly.ModuleImports;
+  /** Length of the table without regions. */
+  readonly #tableBase: number;
   #view: DataView;
   #bytes: Uint8Array;
 
-  private constructor(exports: CoreExports, memory: WebAssembly.Memory) {
+  private constructor(
+    exports: CoreExports & { table: WebAssembly.Table },
+    memory: WebAssembly.Memory,
+  ) {
     this.exports = exports;
     this.#variables = exports as unknown as Record<string, WebAssembly.Global>;
     this.#memory = memory;
+    this.#table = exports.table;
+    this.#regionImports = { ...exports, memory } as unknown as WebAssembly.ModuleImports;
+    this.#tableBase = exports.table.length;
     this.#view = new DataView(memory.buffer);
     this.#bytes = new Uint8Array(memory.buffer);
   }
@@ -123,7 +141,8 @@ export class Core {
       const instance = await WebAssembly.instantiate(module, imports);
       if (!("create" in instance.exports && "build" in instance.exports))
         throw new Error("it is another module");
-      return new Core(instance.exports as unknown as CoreExports, memory);
+      const exports = instance.exports as unknown as CoreExports & { table: WebAssembly.Table };
+      return new Core(exports, memory);
     } catch (error) {
       throw new X2vmError(
         "CORE_UNAVAILABLE",
@@ -164,6 +183,25 @@ export class Core {
     return this.#bytes;
   }
 
+  /**
+   * Puts translated code where the core can call it.
+   *
+   * @param number - of the region, from 0; an earlier one of that number is forgotten
+   * @returns index in the core's table, or -1 where the host does not allow code to be compiled
+   */
+  addRegion(number: number, bytes: Uint8Array<ArrayBuffer>): number {
+    const index = this.#tableBase + number;
+    try {
+      const imports = { [IMPORT_MODULE]: this.#regionImports };
+      const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), imports);
+      if (index >= this.#table.length) this.#table.grow(index + 1 - this.#table.length);
+      this.#table.set(index, instance.exports[EXPORT_REGION]);
+    } catch {
+      return -1;
+    }
+    return index;
+  }
+
   /** Guest RAM. Never keep it. @param ramBytes - its size */
   ram(ramBytes: number): Uint8Array {
     return new Uint8Array(this.#memory.buffer, this.exports.ramAddress() >>> 0, ramBytes);
@@ -192,6 +230,7 @@ function hostImports(host: () => CoreImports): WebAssembly.ModuleImports {
     traceEvent: (kind: number, record: number) => host().traceEvent(kind >>> 0, record >>> 0),
     acknowledgeExtInt: () => host().acknowledgeExtInt(),
     eoiBroadcast: (vector: number) => host().eoiBroadcast?.(vector),
+    translateBlock: (block: number) => host().translateBlock?.(block >>> 0) ?? -1,
   };
 }
 

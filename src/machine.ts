@@ -38,6 +38,7 @@ import { StateHash } from "./state-hash.js";
 import type { ApicEvent } from "./trace/apic.js";
 import type { CpuEvent } from "./trace/cpu.js";
 import { TraceSubscriptions } from "./trace/subscriptions.js";
+import { Translator } from "./translate/translator.js";
 import { Vcpu } from "./vcpu.js";
 
 /** Instructions after which `run` of the core returns to the engine, so that its compiler can put in faster code. */
@@ -53,6 +54,7 @@ export class Machine {
   readonly #options: ResolvedOptions;
   /** By vcpuIndex, made when first asked for: a million take time and memory. */
   readonly #vcpus: Vcpu[] = [];
+  readonly #translator: Translator;
   readonly #schedule = new Schedule();
   readonly #serialListeners = new Listeners<[byte: number]>();
   readonly #postListeners = new Listeners<[code: number]>();
@@ -68,6 +70,7 @@ export class Machine {
   private constructor(core: Core, options: ResolvedOptions, saved?: SavedMachine) {
     this.#core = core;
     this.#options = options;
+    this.#translator = new Translator(core);
     this.#traceSubscriptions = new TraceSubscriptions((mask) => core.exports.setTraceMask(mask));
     this.#plugs = new CpuPlugs({
       block: () => this.#board.cpuHotplug,
@@ -93,6 +96,7 @@ export class Machine {
         `${wish} do not fit into the 4 GiB of a WebAssembly memory.`,
       );
     }
+    core.exports.setTranslateAfter(options.translateAfter);
     this.interrupts = new Interrupts(core, {
       policy: options.policy,
       vcpuCapacity: options.vcpuCapacity,
@@ -412,6 +416,7 @@ export class Machine {
       traceEvent: (kind, record) => this.#traceSubscriptions.tell(kind, this.#core.view, record),
       eoiBroadcast: (vector) => ioApic.endOfInterrupt(vector),
       acknowledgeExtInt: () => pics.acknowledge(),
+      translateBlock: (block) => this.#translator.translate(block),
     };
   }
 
@@ -438,6 +443,7 @@ export class Machine {
     const { exports } = this.#core;
     const stopNs = Math.min(limits.untilNs, this.#schedule.nextNs);
     exports.setStopTime(stopNs === Infinity ? -1 : stopNs);
+    this.#translator.makeRoom();
     const slice = Math.min(limits.budget, SLICE_INSTRUCTIONS);
     const before = this.instructions;
     const exit = this.#inCore(() => exports.run(slice));

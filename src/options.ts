@@ -25,6 +25,10 @@ export interface MachineOptions {
   readonly kvmFeatures?: number;
   /** Seed of schedule exploration, 32 bits; 0 (default) is the plain order. */
   readonly seed?: number;
+  /** Translate hot code to WebAssembly (default). The guest cannot tell; without it everything is interpreted. */
+  readonly translate?: boolean;
+  /** How often a block of code is entered before it is translated, from 1: for tests. */
+  readonly translateAfter?: number;
   /** Which build of the core: the optimised one (default) or the one with assertions. */
   readonly build?: CoreBuild;
   /** The core itself, where the package's own file cannot be used: bytes, a compiled module or a URL. */
@@ -40,6 +44,8 @@ export interface ResolvedOptions {
   readonly policy: Policy;
   readonly kvmFeatures: number | undefined;
   readonly seed: number;
+  /** 0: nothing is translated. */
+  readonly translateAfter: number;
   readonly build: CoreBuild;
   readonly wasm: CoreSource | undefined;
 }
@@ -49,6 +55,11 @@ const MAX_MEMORY_BYTES = 2 ** 31;
 const DEFAULT_MEMORY_BYTES = 64 * 2 ** 20;
 const MAX_VCPUS = 2 ** 24;
 const SPARE_VCPUS = 64;
+/**
+ * A translation and the optimiser's work on it take some three milliseconds: as long as a few hundred thousand instructions
+ * interpreted. With less than this a boot of Linux gets slower, for most of its code never runs so often.
+ */
+const TRANSLATE_AFTER = 40_000;
 
 /** No CPU has this ID: it addresses all of them. */
 export const BROADCAST_APIC_ID = 0xffffffff;
@@ -97,6 +108,10 @@ export function resolveOptions(options: MachineOptions): ResolvedOptions {
         ? undefined
         : integer("kvmFeatures", options.kvmFeatures, 0, 0xffffffff),
     seed: integer("seed", options.seed ?? 0, 0, 0xffffffff),
+    translateAfter:
+      options.translate === false
+        ? 0
+        : integer("translateAfter", options.translateAfter ?? TRANSLATE_AFTER, 1, 2 ** 30),
     build,
     wasm: options.wasm,
   };

@@ -2,7 +2,7 @@
  * Block cache: straight-line runs of micro-ops, keyed by physical address and mode.
  *
  *     block    0 gpa u32   4 mode u32 (bit 31: valid)   8 count u16   10 bytes u16   12 hashNext u32
- *             16 next u32: the block behind the last instruction   24 pageNext u32   32 micro-ops
+ *             16 next u32: the block behind the last instruction   20 heat i32   24 pageNext u32   32 micro-ops
  *
  * A conditional branch does not end a block: while it is not taken, its block goes on. A direct branch that is taken
  * knows the block at its target in the `disp` of its micro-op, which it needs for nothing else.
@@ -10,6 +10,9 @@
  * A block lies in one page. An instruction that crosses a page, is not in RAM or may run into the CS limit is decoded
  * anew each time into a block of its own that is not kept. Blocks live in an arena that only ever grows; when it is
  * full, everything is forgotten. A dropped block keeps its memory until then, so that links to it can be checked.
+ *
+ * Heat counts how often a block was entered, until it is translated (cpu/region.ts): then it is negative and names the
+ * function that holds the block and those around it in its page. A page whose code keeps changing is left alone.
  */
 import { CS } from "../abi";
 import { raiseWithError } from "../fault";
@@ -20,6 +23,7 @@ import { setCodeWritten } from "../mem/hooks";
 import { NO_GPA } from "../mem/paging";
 import { isPlainRam, physicalRead } from "../mem/physical";
 import { pageFlushes } from "../mem/tlb";
+import * as abi from "../op-abi";
 import { Vcpu } from "../vcpu";
 import { GP } from "../x86/exception";
 import { leaveBlock } from "./control";
@@ -28,18 +32,26 @@ import { specialise } from "./handler";
 import { MODE_FLAT } from "./mode";
 import { Op, OP_BYTES } from "./op";
 
-const VALID: u32 = 0x80000000;
-const HEADER_BYTES: usize = 32;
+const VALID: u32 = <u32>abi.BLOCK_VALID;
+const HEADER_BYTES: usize = abi.BLOCK_HEADER;
 const MAX_OPS: u32 = 64;
 const MAX_BLOCK_BYTES: usize = HEADER_BYTES + 64 * OP_BYTES;
 const HASH_ENTRIES: u32 = 32768;
 const ARENA_BYTES: usize = 32 << 20;
-const LINK: usize = 16;
+const LINK: usize = abi.BLOCK_NEXT;
+const HEAT: usize = abi.BLOCK_HEAT;
 
 let hash: usize = 0;
 let pages: usize = 0;
 let arena: usize = 0;
 let arenaNext: usize = 0;
+/** For each page, how often it lost its translations. */
+let losses: usize = 0;
+
+/** Heat of a block that is never to be translated. */
+export const COLD: i32 = i32.MAX_VALUE;
+/** Losses after which a page is not translated any more. */
+const MAX_LOSSES: u32 = 8;
 
 /** Counts every time that all blocks were forgotten: a block pointer from before must not be used. */
 export let generation: u32 = 0;
@@ -54,10 +66,11 @@ const window: usize = memory.data(32, 8);
 export function placeBlocks(bytes: u32): bool {
   hash = reserve(HASH_ENTRIES << 2, 64);
   pages = reserve((<u64>(bytes >> 12)) << 2, 64);
+  losses = reserve(bytes >> 12, 64);
   arena = reserve(ARENA_BYTES, 64);
   arenaNext = arena;
   setCodeWritten(dropWritten);
-  return hash !== 0 && pages !== 0 && arena !== 0;
+  return hash !== 0 && pages !== 0 && losses !== 0 && arena !== 0;
 }
 
 /** Forgets every block. */
@@ -75,6 +88,20 @@ export function blockCount(block: usize): u32 {
 }
 export function blockOps(block: usize): usize {
   return block + HEADER_BYTES;
+}
+
+/** Entries so far, COLD, or the complement of the index of a translation. */
+export function heatOf(block: usize): i32 {
+  return load<i32>(block, HEAT);
+}
+
+export function setHeat(block: usize, heat: i32): void {
+  store<i32>(block, heat, HEAT);
+}
+
+/** True for a block that stays until its code changes, of flat segments: RIP and address have the same place in the page. */
+export function isTranslatable(block: usize): bool {
+  return (load<u32>(block, 4) & (VALID | MODE_FLAT)) === (VALID | MODE_FLAT);
 }
 
 /** Where a block keeps the one that follows it without a branch. */
@@ -133,15 +160,21 @@ export function lookup(cpu: Vcpu): usize {
   if (gpa64 === NO_GPA) return 0;
   if (!isPlainRam(cpu, gpa64)) return decodeSingle(cpu, gva, gpa64);
   const gpa = <u32>gpa64;
-  let block = <usize>load<u32>(slotOf(gpa, mode));
-  while (block !== 0 && (load<u32>(block) !== gpa || load<u32>(block, 4) !== (mode | VALID))) {
-    block = <usize>load<u32>(block, 12);
-  }
+  let block = findBlock(gpa, mode);
   if (block === 0) block = build(gpa, mode);
   if (block === 0 || !(flat || fitsLimit(cpu, rip, block))) return decodeSingle(cpu, gva, gpa64);
   store<u64>(jump, gva);
   store<u64>(jump, space, 8);
   store<u32>(jump, <u32>block, 16);
+  return block;
+}
+
+/** The block of a mode at a physical address, or 0 when there is none yet. */
+export function findBlock(gpa: u32, mode: u32): usize {
+  let block = <usize>load<u32>(slotOf(gpa, mode));
+  while (block !== 0 && (load<u32>(block) !== gpa || load<u32>(block, 4) !== (mode | VALID))) {
+    block = <usize>load<u32>(block, 12);
+  }
   return block;
 }
 
@@ -177,7 +210,8 @@ function build(gpa: u32, mode: u32): usize {
   store<u16>(block, <u16>count, 8);
   store<u16>(block, <u16>bytes, 10);
   store<u32>(block, load<u32>(slot), 12);
-  store<u64>(block, 0, LINK);
+  store<u32>(block, 0, LINK);
+  setHeat(block, load<u8>(losses + (gpa >> 12)) < MAX_LOSSES ? 0 : COLD);
   store<u32>(block, load<u32>(page), 24);
   store<u32>(slot, <u32>block);
   store<u32>(page, <u32>block);
@@ -225,12 +259,14 @@ function decodeSingle(cpu: Vcpu, gva: u64, gpa: u64): usize {
 function dropWritten(gpa: u32, length: u32): void {
   const page = pages + ((gpa >> 12) << 2);
   let dropped = false;
+  let isLoss = false;
   let previous: usize = 0;
   let block = <usize>load<u32>(page);
   while (block !== 0) {
     const next = <usize>load<u32>(block, 24);
     const start = load<u32>(block);
     if (start < gpa + length && gpa < start + load<u16>(block, 10)) {
+      if (heatOf(block) < 0) isLoss = true;
       unhash(block);
       store<u32>(block, 0, 4);
       if (previous !== 0) store<u32>(previous, <u32>next, 24);
@@ -241,10 +277,29 @@ function dropWritten(gpa: u32, length: u32): void {
   }
   if (!dropped) return;
   leaveBlock();
+  dropTranslations(gpa, isLoss);
   unmarkPage(gpa);
   for (block = <usize>load<u32>(page); block !== 0; block = <usize>load<u32>(block, 24)) {
     markCode(load<u32>(block), load<u16>(block, 10));
   }
+}
+
+/**
+ * Forgets the translations of a page: any of them may hold a block that is gone.
+ *
+ * @param known - that there was one
+ */
+function dropTranslations(gpa: u32, known: bool): void {
+  const loss = losses + (gpa >> 12);
+  const first = <usize>load<u32>(pages + ((gpa >> 12) << 2));
+  let isLoss = known;
+  for (let block = first; block !== 0; block = <usize>load<u32>(block, 24)) {
+    if (heatOf(block) < 0) isLoss = true;
+  }
+  if (!isLoss) return;
+  if (load<u8>(loss) < MAX_LOSSES) store<u8>(loss, load<u8>(loss) + 1);
+  const heat: i32 = load<u8>(loss) < MAX_LOSSES ? 0 : COLD;
+  for (let block = first; block !== 0; block = <usize>load<u32>(block, 24)) setHeat(block, heat);
 }
 
 function unhash(block: usize): void {

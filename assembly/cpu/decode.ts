@@ -12,7 +12,7 @@ import {
   HANDLER_TOO_LONG,
   HANDLER_TWO_BYTE,
   HANDLER_UD,
-} from "./handler";
+} from "../op-abi";
 import { MODE_32, MODE_64, MODE_FLAT } from "./mode";
 import {
   ADDRESS_32,
@@ -179,7 +179,7 @@ export function decode(start: usize, bytesEnd: usize, mode: u32, blockOffset: u3
 
   if (short) {
     if (at - start < MAX_LENGTH && end < start + MAX_LENGTH) return NEED_MORE;
-    op.handler = HANDLER_TOO_LONG;
+    op.handler = <u16>HANDLER_TOO_LONG;
     op.length = <u8>MAX_LENGTH;
     op.end = <u16>(blockOffset + <u32>MAX_LENGTH);
     op.kind = <u8>ADDRESS_NONE;
@@ -202,12 +202,12 @@ export function decode(start: usize, bytesEnd: usize, mode: u32, blockOffset: u3
     }
   }
   op.flags = <u16>(flags | size);
-  if (opcode < 0x100) op.handler = HANDLER_ONE_BYTE;
-  else op.handler = opcode < 0x200 ? HANDLER_TWO_BYTE : HANDLER_THREE_BYTE;
+  if (opcode < 0x100) op.handler = <u16>HANDLER_ONE_BYTE;
+  else op.handler = <u16>(opcode < 0x200 ? HANDLER_TWO_BYTE : HANDLER_THREE_BYTE);
   const misplacedLock =
     (flags & OP_LOCK) !== 0 && (op.kind === ADDRESS_NONE || !isLockable(opcode, (modrm >> 3) & 7));
   if (attributes & A.X || (is64 && attributes & A.N) || misplacedLock) {
-    op.handler = HANDLER_UD;
+    op.handler = <u16>HANDLER_UD;
     attributes |= A.T;
   }
   lastAttributes = attributes;

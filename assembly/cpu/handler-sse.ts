@@ -1,31 +1,30 @@
-/** Handler numbers of the fast SSE forms (fast-sse.ts), and their choice; for code decoded with MODE_SSE. */
+/** The choice of a fast handler for SSE forms (fast-sse.ts, numbers: op-abi.ts); for code decoded with MODE_SSE. */
+import {
+  MOVE16,
+  LOAD16,
+  STORE16,
+  LOAD_PART,
+  STORE_PART,
+  MOVE_PART,
+  MOVE_QUAD,
+  FROM_GENERAL,
+  TO_GENERAL,
+  BYTE_MASK,
+  PACKED_ANY,
+  PACKED_RR,
+  ADD_SD,
+  ADD_SS,
+  SQRT_SD,
+  COMPARE,
+  FROM_INTEGER,
+  TRUNCATE,
+  SS_TO_SD,
+  SD_TO_SS,
+  PACKED_FLOAT,
+} from "../op-abi";
 import { offers } from "./features";
 import { ADDRESS_NONE, Op, OP_66, OP_LOCK, OP_REP, OP_REPNE } from "./op";
 import { FEATURE_SSE, FEATURE_SSE2 } from "../x86/cpuid";
-
-/** First number; those after it are arms of run.ts. */
-export const SSE: u32 = 182;
-export const MOVE16: u32 = 182;
-export const LOAD16: u32 = 183; // unaligned, aligned
-export const STORE16: u32 = 185;
-export const LOAD_PART: u32 = 187; // 8 bytes, 4 bytes
-export const STORE_PART: u32 = 189;
-export const MOVE_PART: u32 = 191;
-export const MOVE_QUAD: u32 = 193;
-export const FROM_GENERAL: u32 = 194; // 32-bit, 64-bit
-export const TO_GENERAL: u32 = 196;
-export const BYTE_MASK: u32 = 198;
-export const PACKED_ANY: u32 = 199; // register, memory
-export const PACKED_RR: u32 = 201; // 15 operations, in the order of `packedIndex`
-export const ADD_SD: u32 = 216; // ADD SUB MUL DIV
-export const ADD_SS: u32 = 220;
-export const SQRT_SD: u32 = 224; // SD, SS
-export const COMPARE: u32 = 226; // SD, SS
-export const FROM_INTEGER: u32 = 228; // 32-bit, 64-bit
-export const TRUNCATE: u32 = 230; // 32-bit, 64-bit
-export const SS_TO_SD: u32 = 232;
-export const SD_TO_SS: u32 = 233;
-export const PACKED_FLOAT: u32 = 234; // PS, PD
 
 function swapRegisters(op: Op): void {
   const rm = op.rm;

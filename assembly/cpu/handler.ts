@@ -1,10 +1,63 @@
 /**
- * Handler numbers of micro-ops, and the choice of a fast handler for the forms that compilers use most.
+ * The choice of a fast handler (numbers: op-abi.ts) for the forms that compilers use most.
  *
- * Fast handlers exist for 32- and 64-bit operands (and a few bytes), registers or flat memory operands; cpu/hot.ts runs
+ * Fast handlers exist for 32- and 64-bit operands (and a few bytes), registers or flat memory operands; cpu/run.ts runs
  * them in its switch. Every other form keeps the out-of-line handler that the decoder gave it, so a fast handler is
  * never needed for correctness.
  */
+import {
+  HANDLER_ONE_BYTE,
+  HANDLER_TWO_BYTE,
+  ALU,
+  FORM_RR,
+  FORM_RI,
+  FORM_RM,
+  FORM_MR,
+  FORM_MI,
+  MOV_RR,
+  MOV_RI,
+  LOAD,
+  STORE,
+  STORE_IMM,
+  LEA,
+  TEST_RR,
+  TEST_RI,
+  INC,
+  DEC,
+  NEG,
+  NOT,
+  SHL_IMM,
+  SHR_IMM,
+  IMUL_RR,
+  IMUL_RM,
+  MOVSXD,
+  MOVZX8,
+  MOVZX16,
+  LOAD8,
+  STORE8,
+  STORE8_IMM,
+  MOV8_RR,
+  CMP8_RI,
+  CMP8_RR,
+  CMP8_MI,
+  CMP8_RM,
+  TEST8_RR,
+  TEST8_RI,
+  NOP,
+  PUSH,
+  POP,
+  CALL,
+  RET,
+  JMP,
+  JCC,
+  TEST_MI,
+  INC_M,
+  DEC_M,
+  SHL_CL,
+  CMOV_RR,
+  JMP_R,
+  CALL_R,
+} from "../op-abi";
 import { sseHandler } from "./handler-sse";
 import { MODE_64, MODE_FLAT, MODE_SS32, MODE_SSE } from "./mode";
 import {
@@ -18,74 +71,9 @@ import {
   OP_REPNE,
 } from "./op";
 
-export const HANDLER_ONE_BYTE: u16 = 0;
-export const HANDLER_TWO_BYTE: u16 = 1;
-export const HANDLER_THREE_BYTE: u16 = 2;
-export const HANDLER_UD: u16 = 3;
-export const HANDLER_TOO_LONG: u16 = 4;
-
-/**
- * ALU handlers: ALU + (operation * 2 + is64) * 5 + form.
- * Operation: ADD OR ADC SBB AND SUB XOR CMP. Form: below.
- */
-export const ALU: u32 = 8;
-export const FORM_RR: u32 = 0; // rm := rm op reg
-export const FORM_RI: u32 = 1; // rm := rm op imm
-export const FORM_RM: u32 = 2; // reg := reg op memory
-export const FORM_MR: u32 = 3; // memory := memory op reg
-export const FORM_MI: u32 = 4; // memory := memory op imm
-// 8 .. 87 ALU; pairs below are 32-bit, 64-bit.
-export const MOV_RR: u32 = 88;
-export const MOV_RI: u32 = 90;
-export const LOAD: u32 = 92;
-export const STORE: u32 = 94;
-export const STORE_IMM: u32 = 96;
-export const LEA: u32 = 98;
-export const TEST_RR: u32 = 100;
-export const TEST_RI: u32 = 102;
-export const INC: u32 = 104;
-export const DEC: u32 = 106;
-export const NEG: u32 = 108;
-export const NOT: u32 = 110;
-export const SHL_IMM: u32 = 112;
-export const SHR_IMM: u32 = 114;
-export const SAR_IMM: u32 = 116;
-export const IMUL_RR: u32 = 118;
-export const IMUL_RM: u32 = 120;
-export const MOVSXD: u32 = 122; // register source, memory source
-export const MOVZX8: u32 = 124; // register source, memory source; the destination is 32 or 64 bits alike
-export const MOVZX16: u32 = 126;
-export const LOAD8: u32 = 128;
-export const STORE8: u32 = 129;
-export const STORE8_IMM: u32 = 130;
-export const MOV8_RR: u32 = 131;
-export const CMP8_RI: u32 = 132;
-export const CMP8_RR: u32 = 133;
-export const CMP8_MI: u32 = 134;
-export const CMP8_RM: u32 = 135;
-export const TEST8_RR: u32 = 136;
-export const TEST8_RI: u32 = 137;
-export const NOP: u32 = 138;
-export const PUSH: u32 = 139; // 32-bit flat, 64-bit
-export const POP: u32 = 141;
-export const CALL: u32 = 143;
-export const RET: u32 = 145;
-export const JMP: u32 = 147;
-export const JCC: u32 = 148; // 16 conditions
-export const TEST_MI: u32 = 164;
-export const INC_M: u32 = 166;
-export const DEC_M: u32 = 168;
-export const SHL_CL: u32 = 170;
-export const SHR_CL: u32 = 172;
-export const SAR_CL: u32 = 174;
-export const CMOV_RR: u32 = 176;
-export const JMP_R: u32 = 178; // indirect, 64-bit: register, memory
-export const CALL_R: u32 = 180;
-// 182 and up: handler-sse.ts.
-
 /** Replaces the out-of-line handler of `op` by a fast one where there is one. @param mode - Vcpu.mode */
 export function specialise(op: Op, mode: u32): void {
-  if (op.handler > HANDLER_TWO_BYTE || !(mode & MODE_FLAT)) return;
+  if (<i32>op.handler > HANDLER_TWO_BYTE || !(mode & MODE_FLAT)) return;
   if (mode & MODE_SSE && op.handler === HANDLER_TWO_BYTE && op.kind !== ADDRESS_SLOW) {
     const fast = sseHandler(op);
     if (fast !== 0) {
@@ -141,7 +129,6 @@ function oneByte(op: Op, mode: u32, isRegister: bool): u32 {
       return op.extension !== 7 ? 0 : isRegister ? CMP8_RI : CMP8_MI;
     case 0x81:
     case 0x83:
-      if (!isRegister && withCarry(op.extension)) return 0;
       return ALU + (op.extension * 2 + wide) * 5 + (isRegister ? FORM_RI : FORM_MI);
     case 0x84:
       return isRegister ? TEST8_RR : 0;
@@ -212,14 +199,8 @@ function oneByte(op: Op, mode: u32, isRegister: bool): u32 {
   }
 }
 
-/** ADC and SBB: fast between registers only. The loop has no room for what is rare. */
-function withCarry(operation: u32): bool {
-  return operation === 2 || operation === 3;
-}
-
 function alu(op: Op, opcode: u32, wide: u32, isRegister: bool): u32 {
   const operation = opcode >> 3;
-  if (!isRegister && (opcode & 7) < 4 && withCarry(operation)) return 0;
   const base = ALU + (operation * 2 + wide) * 5;
   switch (opcode & 7) {
     case 1:

@@ -7,25 +7,26 @@
  * `reg`, `rm`, `base` and `index` are byte offsets into the vCPU record: a register is `load(cpu + offset)`, AH is the
  * second byte of RAX. A missing base or index points at `Vcpu.zero`.
  */
+import * as abi from "../op-abi";
 import { Vcpu } from "../vcpu";
 
 // How the memory operand's address is formed (Op.kind).
-export const ADDRESS_64: u32 = 0; // flat 64-bit: base + index * scale + disp
-export const ADDRESS_32: u32 = 1; // flat 32-bit: the same, wrapped to 32 bits
-export const ADDRESS_BASE: u32 = 2; // 64-bit with FS or GS: the same, plus the segment's base
-export const ADDRESS_SLOW: u32 = 3; // everything else: cpu/address.ts looks at the flags and the segment
-export const ADDRESS_NONE: u32 = 4; // no memory operand: `rm` is a register
+export const ADDRESS_64: u32 = abi.ADDRESS_64;
+export const ADDRESS_32: u32 = abi.ADDRESS_32;
+export const ADDRESS_BASE: u32 = abi.ADDRESS_BASE;
+export const ADDRESS_SLOW: u32 = abi.ADDRESS_SLOW;
+export const ADDRESS_NONE: u32 = abi.ADDRESS_NONE;
 
 // Op.flags.
-export const OP_SIZE: u32 = 15; // operand size in bytes: 2, 4 or 8 (byte instructions know themselves)
+export const OP_SIZE: u32 = abi.FLAG_SIZE;
 export const OP_ADDR16: u32 = 0x10; // address size; none of both: 64
 export const OP_ADDR32: u32 = 0x20;
-export const OP_LOCK: u32 = 0x40;
-export const OP_REP: u32 = 0x80; // F3
-export const OP_REPNE: u32 = 0x100; // F2
+export const OP_LOCK: u32 = abi.FLAG_LOCK;
+export const OP_REP: u32 = abi.FLAG_REP;
+export const OP_REPNE: u32 = abi.FLAG_REPNE;
 export const OP_REX: u32 = 0x200;
 export const OP_REX_W: u32 = 0x400;
-export const OP_66: u32 = 0x800; // operand-size prefix was there
+export const OP_66: u32 = abi.FLAG_66;
 export const OP_SEGMENT: u32 = 0x1000; // a segment override was there (for string and moffs forms)
 export const OP_RIP: u32 = 0x2000; // RIP-relative in ADDRESS_SLOW: add the end of the instruction
 export const OP_64: u32 = 0x4000; // decoded in 64-bit mode
@@ -72,8 +73,13 @@ export class Op {
   }
 }
 
-export const OP_BYTES: usize = 32;
+export const OP_BYTES: usize = abi.MICRO_BYTES;
 if (offsetof<Op>() !== OP_BYTES) ERROR("Op: 32 bytes");
+if (offsetof<Op>("reg") !== abi.MICRO_REG) ERROR("Op.reg");
+if (offsetof<Op>("scale") !== abi.MICRO_SCALE) ERROR("Op.scale");
+if (offsetof<Op>("disp") !== abi.MICRO_DISP) ERROR("Op.disp");
+if (offsetof<Op>("opcode") !== abi.MICRO_OPCODE) ERROR("Op.opcode");
+if (offsetof<Op>("imm") !== abi.MICRO_IMM) ERROR("Op.imm");
 
 /** RIP of the instruction after `op`. */
 export function nextRip(cpu: Vcpu, op: Op): u64 {

@@ -6,6 +6,7 @@
 import { SS } from "../abi";
 import { FAULT_BEYOND, FAULT_TRAP, raise, raiseWithError, throughStack } from "../fault";
 import { isCanonical } from "../mem/paging";
+import { CALL_R, JMP, JMP_R, PUSH, RET, SSE } from "../op-abi";
 import { Vcpu } from "../vcpu";
 import { GP, UD } from "../x86/exception";
 import {
@@ -13,6 +14,7 @@ import {
   blockOps,
   branchLink,
   generation,
+  heatOf,
   linked,
   lookup,
   nextLink,
@@ -24,8 +26,7 @@ import { ADC, ADD, Alu, AND, CMP, OR, SBB, SUB, XOR } from "./fast-alu";
 import { FLOAT_ADD, FLOAT_DIV, FLOAT_MUL, FLOAT_SUB, Sse } from "./fast-sse";
 import { carryFlag, overflowFlag, parityFlag, signFlag, zeroFlag } from "./flags";
 import { currentOp, Memory, setCurrentOp } from "./flat-memory";
-import { CALL, CALL_R, JMP, JMP_R, PUSH, RET } from "./handler";
-import { SSE } from "./handler-sse";
+import { translateAfter, warm } from "./heat";
 import { MODE_64 } from "./mode";
 import { executeOneByte } from "./onebyte";
 import { Op, OP_BYTES } from "./op";
@@ -40,6 +41,8 @@ const FAR: usize = 0xffff0000;
 let firstOp: usize = 0;
 /** Instructions retired in this `execute` before the running block. */
 let retiredBefore: u32 = 0;
+/** The limit of this `execute`. */
+let limitOfExecute: u32 = 0;
 
 /** To be called when `execute` has returned and its instructions are accounted: nothing is under way any more. */
 export function endExecute(): void {
@@ -75,9 +78,35 @@ function outOfLine(cpu: Vcpu, op: Op): void {
   if (cpu.fault !== 0) leaveBlock();
 }
 
+/** An instruction that a region does not do itself. @returns -1, or where it ends the region: what is left */
+export function executeForRegion(cpu: Vcpu, op: Op, left: u32): i32 {
+  firstOp = changetype<usize>(op);
+  retiredBefore = limitOfExecute - left;
+  outOfLine(cpu, op);
+  return blockEnd() !== 0 ? -1 : left - leaveAt(cpu, op, 0);
+}
+
+/**
+ * Sets RIP after an instruction that leaves its block.
+ *
+ * @param branch - distance of its taken branch, or 0
+ * @returns 1 when it retired, 0 when it faulted
+ */
+function leaveAt(cpu: Vcpu, last: Op, branch: u64): u32 {
+  // The instruction may have changed the mode.
+  const mask: u64 = cpu.mode & MODE_64 ? -1 : 0xffffffff;
+  if (cpu.fault !== 0 && !(cpu.fault & FAULT_TRAP)) {
+    if (cpu.fault & FAULT_BEYOND && usesStack(cpu, last)) throughStack(cpu);
+    cpu.rip = (cpu.rip + last.end - last.length) & mask;
+    return 0;
+  }
+  cpu.rip = (cpu.rip + last.end + branch) & mask;
+  return 1;
+}
+
 /** True when the access of `op` that faulted went through SS; what out-of-line code pushes and pops says so itself. */
 function usesStack(cpu: Vcpu, op: Op): bool {
-  const handler = <u32>op.handler;
+  const handler = <i32>op.handler;
   if ((handler >= PUSH && handler < JMP) || handler === CALL_R) return true;
   // CALL of a memory operand reads that first.
   if (handler === CALL_R + 1 && isCanonical(Memory.address(cpu, op))) return true;
@@ -86,22 +115,8 @@ function usesStack(cpu: Vcpu, op: Op): bool {
 
 /** False for returns and indirect jumps: the block that follows them is another one each time. */
 function fallsThrough(op: Op): bool {
-  const handler = <u32>op.handler;
+  const handler = <i32>op.handler;
   return !((handler >= RET && handler < JMP) || (handler >= JMP_R && handler < SSE));
-}
-
-/**
- * A direct branch to an address that is not canonical faults at the branch. A CALL has written its return address by
- * then, below the stack pointer that it is given back.
- *
- * @param op - the branch just taken to `cpu.rip` @returns true with #GP(0) raised and RIP at the branch
- */
-function refusesTarget(cpu: Vcpu, op: Op): bool {
-  if (!(cpu.mode & MODE_64) || isCanonical(cpu.rip)) return false;
-  if (<u32>op.handler === CALL + 1) cpu.rsp += 8;
-  cpu.rip -= <u64>op.imm + op.length;
-  raiseWithError(cpu, GP, 0);
-  return true;
 }
 
 /**
@@ -114,11 +129,29 @@ function refusesTarget(cpu: Vcpu, op: Op): bool {
  */
 export function execute(cpu: Vcpu, limit: u32): u32 {
   let left = limit;
+  /** The block that a region gave back at once. */
+  let stuck: usize = 0;
   const ripMask: u64 = cpu.mode & MODE_64 ? -1 : 0xffffffff;
   let block = lookup(cpu);
   while (block !== 0) {
     const count = blockCount(block);
     const whole = count <= left;
+    if (whole && block !== stuck) {
+      if (heatOf(block) < translateAfter) warm(block);
+      const heat = heatOf(block);
+      if (heat < 0) {
+        limitOfExecute = limit;
+        setBlockEnd(FAR);
+        const before = left;
+        left = call_indirect<u32>(~heat, cpu, left);
+        if (blockEnd() === 0 || left === 0) return limit - left;
+        block = lookup(cpu);
+        // No progress: the interpreter does what the region cannot.
+        stuck = left === before ? block : 0;
+        continue;
+      }
+    }
+    stuck = 0;
     const first = blockOps(block);
     firstOp = first;
     retiredBefore = limit - left;
@@ -151,12 +184,24 @@ export function execute(cpu: Vcpu, limit: u32): u32 {
         case 27: Alu.mi<u64>(cpu, op, OR); break;
         case 28: Alu.rr<u32>(cpu, op, ADC); break;
         case 29: Alu.ri<u32>(cpu, op, ADC); break;
+        case 30: Alu.rm<u32>(cpu, op, ADC); break;
+        case 31: Alu.mr<u32>(cpu, op, ADC); break;
+        case 32: Alu.mi<u32>(cpu, op, ADC); break;
         case 33: Alu.rr<u64>(cpu, op, ADC); break;
         case 34: Alu.ri<u64>(cpu, op, ADC); break;
+        case 35: Alu.rm<u64>(cpu, op, ADC); break;
+        case 36: Alu.mr<u64>(cpu, op, ADC); break;
+        case 37: Alu.mi<u64>(cpu, op, ADC); break;
         case 38: Alu.rr<u32>(cpu, op, SBB); break;
         case 39: Alu.ri<u32>(cpu, op, SBB); break;
+        case 40: Alu.rm<u32>(cpu, op, SBB); break;
+        case 41: Alu.mr<u32>(cpu, op, SBB); break;
+        case 42: Alu.mi<u32>(cpu, op, SBB); break;
         case 43: Alu.rr<u64>(cpu, op, SBB); break;
         case 44: Alu.ri<u64>(cpu, op, SBB); break;
+        case 45: Alu.rm<u64>(cpu, op, SBB); break;
+        case 46: Alu.mr<u64>(cpu, op, SBB); break;
+        case 47: Alu.mi<u64>(cpu, op, SBB); break;
         case 48: Alu.rr<u32>(cpu, op, AND); break;
         case 49: Alu.ri<u32>(cpu, op, AND); break;
         case 50: Alu.rm<u32>(cpu, op, AND); break;
@@ -358,20 +403,10 @@ export function execute(cpu: Vcpu, limit: u32): u32 {
     const last = changetype<Op>(lastAt);
     const done = <u32>((lastAt - first) / OP_BYTES) + 1;
     const branch = taken !== 0 ? <u64>last.imm : 0;
-    if (blockEnd() === 0) {
-      if (cpu.fault !== 0 && !(cpu.fault & FAULT_TRAP)) {
-        if (cpu.fault & FAULT_BEYOND && usesStack(cpu, last)) throughStack(cpu);
-        cpu.rip = (cpu.rip + last.end - last.length) & ripMask;
-        return limit - left + done - 1;
-      }
-      // The instruction may have changed the mode.
-      const mask: u64 = cpu.mode & MODE_64 ? -1 : 0xffffffff;
-      cpu.rip = (cpu.rip + last.end + branch) & mask;
-      return limit - left + done;
-    }
+    if (blockEnd() === 0) return limit - left + done - 1 + leaveAt(cpu, last, branch);
     left -= done;
     cpu.rip = (cpu.rip + last.end + branch) & ripMask;
-    if (left === 0) return taken !== 0 && refusesTarget(cpu, last) ? limit - 1 : limit;
+    if (left === 0) return limit;
     // Returns and indirect jumps have no link; anything else that is not a branch falls through.
     if (taken === 0 && !fallsThrough(last)) {
       block = lookup(cpu);
@@ -383,7 +418,6 @@ export function execute(cpu: Vcpu, limit: u32): u32 {
       block = next;
       continue;
     }
-    if (taken !== 0 && refusesTarget(cpu, last)) return limit - left - 1;
     const born = generation;
     const found = lookup(cpu);
     if (found !== 0 && born === generation) setLink(block, link, found);

@@ -182,7 +182,8 @@ export function probe(cpu: Vcpu, gva: u64): u64 {
   return translate(cpu, gva, ACCESS_PROBE);
 }
 
-function accessOf(cpu: Vcpu, tag: u32): u32 {
+/** ACCESS_* of a data read with the privilege of a TLB tag. */
+export function accessOf(cpu: Vcpu, tag: u32): u32 {
   const kind = tag & 3;
   if (kind === TAG_USER) return ACCESS_USER;
   if (kind === TAG_SUPERVISOR_AC) return ACCESS_SMAP_AC;

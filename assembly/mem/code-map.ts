@@ -30,6 +30,12 @@ export function pageHasCode(gpa: u32): bool {
   return (load<u64>(masks + slot) | load<u64>(watches + slot)) !== 0;
 }
 
+/** True when a store to gpa..gpa+length-1 must be told: one of its lines holds decoded code or is watched. */
+export function isCodeLine(gpa: u32, length: u32): bool {
+  const slot = (gpa >> 12) << 3;
+  return ((load<u64>(masks + slot) | load<u64>(watches + slot)) & chunks(gpa, length)) !== 0;
+}
+
 /** Has `lineWritten` told before the next store to the 64-byte line of `gpa`. */
 export function watchLine(gpa: u32): void {
   const slot = watches + ((gpa >> 12) << 3);

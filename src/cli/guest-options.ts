@@ -43,6 +43,8 @@ export interface GuestFlags {
   readonly maxTime?: number;
   readonly seed?: number;
   readonly debugCore?: boolean;
+  /** False: --no-translate. */
+  readonly translate?: boolean;
 }
 
 /** More CPUs than this cannot be named in ACPI tables. */
@@ -128,7 +130,8 @@ export function addGuestOptions(command: Command): Command {
     .option("--seed <n>", "seed of what may vary between runs (default 0)", (text) =>
       parseNumber(text, "--seed"),
     )
-    .option("--debug-core", "use the core with its assertions on");
+    .option("--debug-core", "use the core with its assertions on")
+    .option("--no-translate", "interpret everything: slower, the same run");
 }
 
 /** The plan of a run under the default policy. @throws X2vmError USAGE, FILE */
@@ -146,6 +149,7 @@ export function planOf(imagePath: string, flags: GuestFlags): SessionPlan {
     ...(flags.memory === undefined ? {} : { memoryBytes: flags.memory }),
     seed: flags.seed ?? 0,
     build: flags.debugCore === true ? "debug" : "release",
+    translate: flags.translate !== false,
   };
   const load: LoadOptions = {
     ...(flags.format === undefined ? {} : { format: flags.format as ImageFormat }),

@@ -53,7 +53,7 @@ export function writeHeader(header: SnapshotHeader, policyText: string): string 
 export function readHeader(
   text: string,
   memoryBytes: number,
-  source: Pick<MachineOptions, "build" | "wasm">,
+  source: Pick<MachineOptions, "build" | "wasm" | "translate">,
 ): SnapshotHeader {
   const header = record("header", parse(text));
   const options = record("options", header["options"]);

@@ -19,6 +19,8 @@ export interface RestoreOptions {
   readonly build?: CoreBuild;
   /** As in MachineOptions. */
   readonly wasm?: CoreSource;
+  /** As in MachineOptions. */
+  readonly translate?: boolean;
 }
 
 /** The bytes of a snapshot. The core must be between two instructions. */
@@ -47,7 +49,7 @@ export class SavedMachine {
   readonly #parts: UnpackedSnapshot;
 
   /** @throws X2vmError BAD_SNAPSHOT */
-  constructor(snapshot: Uint8Array, source: Pick<RestoreOptions, "build" | "wasm">) {
+  constructor(snapshot: Uint8Array, source: Omit<RestoreOptions, "policy">) {
     this.#parts = unpackSnapshot(snapshot);
     this.header = readHeader(this.#parts.header, this.#parts.ramBytes, source);
   }

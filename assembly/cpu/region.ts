@@ -1,0 +1,151 @@
+/**
+ * What translated code (src/translate) calls.
+ *
+ * A region is a function (cpu, left) => left: blocks of one page, entered at the first, which retires instructions as
+ * long as `left` covers the next block. It holds registers in locals; when it returns the record is exact, RIP included.
+ * Its memory accesses never fault and never reach a device: where one could, the region returns before the instruction,
+ * and the interpreter does it.
+ */
+import * as abi from "../op-abi";
+import { isCodeLine, pageHasCode } from "../mem/code-map";
+import { ACCESS_WRITE, NO_GPA, translate } from "../mem/paging";
+import { accessOf } from "../mem/access";
+import { isPlainRam } from "../mem/physical";
+import { fillTlb, TAG_SLOW, tlbRead, tlbWrite } from "../mem/tlb";
+import { ramBase } from "../layout";
+import { Vcpu } from "../vcpu";
+import { findBlock } from "./block";
+import { blockEnd } from "./control";
+import {
+  setAddFlags,
+  setDecFlags,
+  setIncFlags,
+  setLogicFlags,
+  setResultFlags,
+  setSubFlags,
+} from "./flags";
+import { Op } from "./op";
+import { executeForRegion } from "./run";
+import { divideWide, remainder } from "./wide";
+
+export { setTranslateAfter } from "./heat";
+export { dropAll as forgetBlocks } from "./block";
+
+/** Guest-physical address of an access inside one page that is plain RAM; NO_GPA: the interpreter must do it. */
+function plainRam(cpu: Vcpu, gva: u64, size: u32, access: u32): u64 {
+  if ((<u32>gva & 0xfff) + size > 0x1000 || (cpu.tlbTag & 3) === TAG_SLOW) return NO_GPA;
+  const gpa = translate(cpu, gva, accessOf(cpu, cpu.tlbTag) | access);
+  if (gpa === NO_GPA) {
+    // The interpreter raises it again.
+    cpu.fault = 0;
+    return NO_GPA;
+  }
+  // The walk itself may have written to decoded code.
+  return blockEnd() === 0 || !isPlainRam(cpu, gpa) ? NO_GPA : gpa;
+}
+
+/** Host address for a read behind the TLB, or 0: leave the region. */
+export function regionRead(cpu: Vcpu, gva: u64, size: u32): usize {
+  const gpa = plainRam(cpu, gva, size, 0);
+  if (gpa === NO_GPA) return 0;
+  fillTlb(tlbRead, gva, gpa, cpu.tlbTag);
+  return ramBase + <usize>gpa;
+}
+
+/** Host address for a write, or a read and a write, behind the TLB; or 0: leave the region. */
+export function regionWrite(cpu: Vcpu, gva: u64, size: u32): usize {
+  const gpa = plainRam(cpu, gva, size, ACCESS_WRITE);
+  if (gpa === NO_GPA || isCodeLine(<u32>gpa, size)) return 0;
+  fillTlb(tlbRead, gva, gpa, cpu.tlbTag);
+  if (!pageHasCode(<u32>gpa)) fillTlb(tlbWrite, gva, gpa, cpu.tlbTag);
+  return ramBase + <usize>gpa;
+}
+
+/**
+ * Executes an instruction that is not translated. The record is exact but for RIP, which is that of the block.
+ *
+ * @param left - instructions that may retire, this one among them
+ * @returns -1 to go on; else the region returns this
+ */
+export function regionExecute(cpu: Vcpu, op: Op, left: u32): i32 {
+  return executeForRegion(cpu, op, left);
+}
+
+/** Stores the arithmetic flags that a region has not stored yet. @param pending - PENDING_* and size; a, b, result: of it */
+export function regionFlags(cpu: Vcpu, pending: u32, a: u64, b: u64, result: u64): void {
+  switch (pending & 3) {
+    case 0:
+      storeFlags<u8>(cpu, pending & ~3, <u8>a, <u8>b, <u8>result);
+      break;
+    case 1:
+      storeFlags<u16>(cpu, pending & ~3, <u16>a, <u16>b, <u16>result);
+      break;
+    case 2:
+      storeFlags<u32>(cpu, pending & ~3, <u32>a, <u32>b, <u32>result);
+      break;
+    default:
+      storeFlags<u64>(cpu, pending & ~3, a, b, result);
+      break;
+  }
+}
+
+function storeFlags<T>(cpu: Vcpu, operation: u32, a: T, b: T, result: T): void {
+  const top = <T>(sizeof<T>() * 8 - 1);
+  switch (operation) {
+    case abi.PENDING_ADD:
+    case abi.PENDING_ADC:
+      setAddFlags<T>(cpu, a, b, result);
+      break;
+    case abi.PENDING_SUB:
+    case abi.PENDING_SBB:
+      setSubFlags<T>(cpu, a, b, result);
+      break;
+    case abi.PENDING_LOGIC:
+      setLogicFlags<T>(cpu, result);
+      break;
+    case abi.PENDING_INC:
+      cpu.flagAux = (<u32>b) << 31;
+      setIncFlags<T>(cpu, result);
+      break;
+    case abi.PENDING_DEC:
+      cpu.flagAux = (<u32>b) << 31;
+      setDecFlags<T>(cpu, result);
+      break;
+    case abi.PENDING_SHL: {
+      const carry = a >> top !== <T>0;
+      setResultFlags<T>(cpu, result, carry, carry !== (result >> top !== <T>0));
+      break;
+    }
+    case abi.PENDING_SHR:
+      setResultFlags<T>(cpu, result, (a & <T>1) !== <T>0, a >> top !== <T>0);
+      break;
+    case abi.PENDING_SAR:
+      setResultFlags<T>(cpu, result, (a & <T>1) !== <T>0, false);
+      break;
+    default:
+      break;
+  }
+}
+
+/** Quotient of high:low / divisor, where it fits: high is below the divisor. */
+export function regionDivide(high: u64, low: u64, divisor: u64): u64 {
+  return divideWide(high, low, divisor);
+}
+
+/** Remainder of the last `regionDivide`. */
+export function regionRemainder(): u64 {
+  return remainder;
+}
+
+/** The block of a mode at a physical address, or 0: for the choice of a region's blocks. */
+export function blockAt(gpa: u32, mode: u32): usize {
+  return findBlock(gpa, mode & ~(<u32>abi.BLOCK_VALID));
+}
+
+/** Addresses of the TLB's arrays. */
+export function tlbReadAddress(): usize {
+  return tlbRead;
+}
+export function tlbWriteAddress(): usize {
+  return tlbWrite;
+}

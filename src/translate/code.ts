@@ -1,0 +1,145 @@
+/** Writes the body of a WebAssembly function: numbers in LEB128, labels by name instead of depth. */
+import { W } from "./wasm.js";
+
+/** A block or loop that a branch can name. */
+export interface Label {
+  readonly depth: number;
+}
+
+const VOID = 0x40;
+const VECTOR_PREFIX = 0xfd;
+
+export class Code {
+  readonly bytes: number[] = [];
+  #depth = 0;
+
+  /** Instructions without operands in the code. */
+  op(...opcodes: number[]): this {
+    for (const opcode of opcodes) this.bytes.push(opcode);
+    return this;
+  }
+
+  get(local: number): this {
+    this.bytes.push(0x20);
+    return this.unsigned(local);
+  }
+  set(local: number): this {
+    this.bytes.push(0x21);
+    return this.unsigned(local);
+  }
+  tee(local: number): this {
+    this.bytes.push(0x22);
+    return this.unsigned(local);
+  }
+
+  /** @param value - 32 bits, signed or not */
+  i32(value: number): this {
+    this.bytes.push(0x41);
+    return this.signed(value | 0);
+  }
+
+  /** @param value - a whole number that a double holds exactly */
+  i64(value: number): this {
+    this.bytes.push(0x42);
+    return this.signed(value);
+  }
+
+  /** @param low - bits 31:0; @param high - bits 63:32 */
+  i64Halves(low: number, high: number): this {
+    if (high === low >> 31) return this.i64(low | 0);
+    if (high === 0) return this.i64(low >>> 0);
+    this.bytes.push(0x42);
+    // Ten groups of seven bits; the last has one.
+    let [a, b] = [low >>> 0, high | 0];
+    for (let i = 0; i < 9; i++) {
+      this.bytes.push((a & 0x7f) | 0x80);
+      a = ((a >>> 7) | (b << 25)) >>> 0;
+      b >>= 7;
+    }
+    this.bytes.push(a & 0x7f);
+    return this;
+  }
+
+  /** @param opcode - of M; @param offset - constant part of the address */
+  memory(opcode: number, offset = 0): this {
+    this.bytes.push(opcode, 0);
+    return this.unsigned(offset);
+  }
+
+  /** @param opcode - of V, without an operand */
+  vector(opcode: number): this {
+    this.bytes.push(VECTOR_PREFIX);
+    return this.unsigned(opcode);
+  }
+  /** @param opcode - load or store of V */
+  vectorMemory(opcode: number, offset = 0): this {
+    this.vector(opcode).bytes.push(0);
+    return this.unsigned(offset);
+  }
+
+  call(importIndex: number): this {
+    this.bytes.push(0x10);
+    return this.unsigned(importIndex);
+  }
+
+  block(): Label {
+    this.bytes.push(0x02, VOID);
+    return this.#open();
+  }
+  loop(): Label {
+    this.bytes.push(0x03, VOID);
+    return this.#open();
+  }
+  if(): Label {
+    this.bytes.push(0x04, VOID);
+    return this.#open();
+  }
+  else(): this {
+    this.bytes.push(0x05);
+    return this;
+  }
+  end(): this {
+    this.#depth--;
+    this.bytes.push(0x0b);
+    return this;
+  }
+  br(label: Label): this {
+    this.bytes.push(0x0c);
+    return this.unsigned(this.#depth - label.depth);
+  }
+  brIf(label: Label): this {
+    this.bytes.push(0x0d);
+    return this.unsigned(this.#depth - label.depth);
+  }
+  return(): this {
+    return this.op(W.return);
+  }
+
+  /** LEB128. @param value - 0 .. 2^32-1 */
+  unsigned(value: number): this {
+    let rest = value >>> 0;
+    while (rest >= 0x80) {
+      this.bytes.push((rest & 0x7f) | 0x80);
+      rest >>>= 7;
+    }
+    this.bytes.push(rest);
+    return this;
+  }
+
+  /** LEB128. @param value - a whole number that a double holds exactly */
+  signed(value: number): this {
+    let rest = value;
+    for (;;) {
+      const group = ((rest % 128) + 128) % 128;
+      rest = (rest - group) / 128;
+      const isLast = (rest === 0 && group < 64) || (rest === -1 && group >= 64);
+      this.bytes.push(isLast ? group : group | 0x80);
+      if (isLast) return this;
+    }
+  }
+
+  #open(): Label {
+    this.#depth++;
+    return { depth: this.#depth };
+  }
+}

@@ -1,0 +1,250 @@
+/**
+ * Random loops of the instructions that are translated: the same run with translation and without, in one go, in pieces
+ * and step by step.
+ */
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import type { Machine } from "../../../src/index.js";
+import { CODE, IDT, enterLongMode, hex, machine, setGate64 } from "../../support/machine.js";
+
+const HANDLER = 0xf000;
+const DATA = 0x20000;
+const LIMIT = 2500;
+
+type Bytes = readonly number[];
+
+/** RAX RCX RDX RBX RSI RDI R8-R14: not the stack pointer, not RBP = data, not R15 = counter. */
+const register = fc.constantFrom(0, 1, 2, 3, 6, 7, 8, 9, 10, 11, 12, 13, 14);
+const legacy = fc.constantFrom(0, 1, 2, 3, 6, 7);
+const wide = fc.boolean();
+const byte = fc.integer({ min: 0, max: 255 });
+
+function rex(w: boolean, reg: number, rm: number): number {
+  return 0x40 | (w ? 8 : 0) | (reg >= 8 ? 4 : 0) | (rm >= 8 ? 1 : 0);
+}
+const modRegister = (reg: number, rm: number) => 0xc0 | ((reg & 7) << 3) | (rm & 7);
+/** [rbp + disp8] */
+const modData = (reg: number) => 0x45 | ((reg & 7) << 3);
+
+const instructions: readonly fc.Arbitrary<Bytes>[] = [
+  // ALU r/m, reg and reg, r/m, on registers and memory, all widths.
+  fc
+    .tuple(fc.integer({ min: 0, max: 7 }), fc.integer({ min: 0, max: 3 }), wide, register, register)
+    .map(([operation, form, w, a, b]) => [
+      rex(w, a, b),
+      (operation << 3) | form,
+      modRegister(a, b),
+    ]),
+  fc
+    .tuple(fc.integer({ min: 0, max: 7 }), fc.integer({ min: 0, max: 3 }), wide, register, byte)
+    .map(([operation, form, w, a, disp]) => [
+      rex(w, a, 0),
+      (operation << 3) | form,
+      modData(a),
+      disp,
+    ]),
+  // ALU with an immediate.
+  fc
+    .tuple(fc.integer({ min: 0, max: 7 }), wide, register, byte)
+    .map(([operation, w, a, imm]) => [rex(w, 0, a), 0x83, modRegister(operation, a), imm]),
+  fc
+    .tuple(fc.integer({ min: 0, max: 7 }), fc.constantFrom(0x80, 0x83), wide, byte, byte)
+    .map(([operation, opcode, w, disp, imm]) => [
+      rex(w, 0, 0),
+      opcode,
+      modData(operation),
+      disp,
+      imm,
+    ]),
+  // Bytes: AL .. BH.
+  fc
+    .tuple(fc.integer({ min: 0, max: 7 }), fc.integer({ min: 0, max: 3 }), fc.constantFrom(0, 2))
+    .chain(([operation, rm, form]) =>
+      fc.constantFrom(0, 1, 2, 3, 4, 5, 6, 7).map((reg) => {
+        return [(operation << 3) | form, modRegister(reg, rm)];
+      }),
+    ),
+  // INC DEC NOT NEG MUL IMUL DIV IDIV TEST
+  fc
+    .tuple(fc.constantFrom(0, 1), wide, register)
+    .map(([extension, w, a]) => [rex(w, 0, a), 0xff, modRegister(extension, a)]),
+  fc
+    .tuple(fc.constantFrom(0, 1), wide, byte)
+    .map(([extension, w, disp]) => [rex(w, 0, 0), 0xff, modData(extension), disp]),
+  fc
+    .tuple(fc.constantFrom(2, 3, 4, 5), wide, register)
+    .map(([extension, w, a]) => [rex(w, 0, a), 0xf7, modRegister(extension, a)]),
+  fc.tuple(wide, register, register).map(([w, a, b]) => [rex(w, a, b), 0x85, modRegister(a, b)]),
+  // Shifts and rotates.
+  fc
+    .tuple(fc.integer({ min: 0, max: 7 }), wide, register, byte)
+    .map(([extension, w, a, count]) => [rex(w, 0, a), 0xc1, modRegister(extension, a), count]),
+  fc
+    .tuple(fc.integer({ min: 0, max: 7 }), fc.constantFrom(0xd1, 0xd3), wide, register)
+    .map(([extension, opcode, w, a]) => [rex(w, 0, a), opcode, modRegister(extension, a)]),
+  // Moves.
+  fc
+    .tuple(fc.constantFrom(0x88, 0x89, 0x8a, 0x8b), wide, register, byte)
+    .map(([opcode, w, a, disp]) => [rex(w, a, 0), opcode, modData(a), disp]),
+  fc
+    .tuple(fc.constantFrom(0x88, 0x89, 0x8b), wide, register, register)
+    .map(([opcode, w, a, b]) => [rex(w, a, b), opcode, modRegister(a, b)]),
+  fc
+    .tuple(fc.constantFrom(0xb6, 0xb7, 0xbe, 0xbf, 0xaf), wide, register, register)
+    .map(([opcode, w, a, b]) => [rex(w, a, b), 0x0f, opcode, modRegister(a, b)]),
+  fc
+    .tuple(fc.constantFrom(0xb6, 0xb7, 0xbe, 0xbf, 0xaf), wide, register, byte)
+    .map(([opcode, w, a, disp]) => [rex(w, a, 0), 0x0f, opcode, modData(a), disp]),
+  fc.tuple(wide, register, register).map(([w, a, b]) => [rex(w, a, b), 0x63, modRegister(a, b)]),
+  fc
+    .tuple(wide, register, register, byte)
+    .map(([w, a, b, imm]) => [rex(w, a, b), 0x6b, modRegister(a, b), imm]),
+  fc.tuple(wide, register, byte).map(([w, a, disp]) => [rex(w, a, 0), 0x8d, modData(a), disp]),
+  // Conditions: SETcc, CMOVcc.
+  fc
+    .tuple(fc.integer({ min: 0, max: 15 }), legacy)
+    .map(([condition, a]) => [0x0f, 0x90 | condition, modRegister(0, a & 3)]),
+  fc
+    .tuple(fc.integer({ min: 0, max: 15 }), wide, register, register)
+    .map(([condition, w, a, b]) => [rex(w, a, b), 0x0f, 0x40 | condition, modRegister(a, b)]),
+  // Stack, flags, widening, exchange, bits.
+  register.map((a) => [rex(false, 0, a), 0x50 | (a & 7)]),
+  register.map((a) => [rex(false, 0, a), 0x58 | (a & 7)]),
+  fc.constantFrom<Bytes>(
+    [0x9c],
+    [0xf8],
+    [0xf9],
+    [0xf5],
+    [0x98],
+    [0x48, 0x98],
+    [0x99],
+    [0x48, 0x99],
+    [0x9e],
+    [0x9f],
+    [0x90],
+    [0x6a, 0x85],
+  ),
+  fc.tuple(wide, register, register).map(([w, a, b]) => [rex(w, a, b), 0x87, modRegister(a, b)]),
+  fc
+    .tuple(fc.integer({ min: 4, max: 7 }), wide, register, byte)
+    .map(([extension, w, a, bit]) => [rex(w, 0, a), 0x0f, 0xba, modRegister(extension, a), bit]),
+  // 16-bit operands.
+  fc
+    .tuple(fc.integer({ min: 0, max: 7 }), legacy, legacy)
+    .map(([operation, a, b]) => [0x66, (operation << 3) | 1, modRegister(a, b)]),
+];
+
+/** Instructions, some of them behind a conditional jump over the next ones. */
+const body = fc
+  .array(
+    fc.tuple(
+      fc.oneof(...instructions),
+      fc.option(fc.integer({ min: 0, max: 15 }), { freq: 3, nil: undefined }),
+    ),
+    { minLength: 3, maxLength: 24 },
+  )
+  .map((parts) =>
+    parts.flatMap(([bytes, condition]) =>
+      condition === undefined ? bytes : [0x70 | condition, bytes.length, ...bytes],
+    ),
+  );
+
+/** mov r15d, 40; loop: body; dec r15d; jnz loop; hlt */
+function loopOf(bytes: Bytes): number[] {
+  const back = bytes.length + 9;
+  return [
+    0x41,
+    0xbf,
+    40,
+    0,
+    0,
+    0,
+    ...bytes,
+    0x41,
+    0xff,
+    0xcf,
+    0x0f,
+    0x85,
+    -back & 0xff,
+    (-back >> 8) & 0xff,
+    0xff,
+    0xff,
+    0xf4,
+  ];
+}
+
+async function prepare(code: Bytes, translateAfter: number | undefined): Promise<Machine> {
+  const target = await machine("release", {
+    memoryBytes: 2 << 20,
+    ...(translateAfter === undefined ? { translate: false } : { translateAfter }),
+  });
+  const vcpu = target.vcpus[0]!;
+  target.writeMemory(HANDLER, hex("f4"));
+  for (let vector = 0; vector < 32; vector++) setGate64(target, vector, HANDLER);
+  enterLongMode(target, vcpu);
+  vcpu.idtr = { base: BigInt(IDT), limit: 32 * 16 - 1 };
+  const names = ["rax", "rbx", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11"] as const;
+  names.forEach((name, i) => {
+    vcpu.gpr[name] = BigInt.asUintN(64, 0x9e3779b97f4a7c15n * BigInt(i + 1));
+  });
+  vcpu.gpr.rbp = BigInt(DATA);
+  target.writeMemory(
+    DATA - 128,
+    Uint8Array.from({ length: 256 }, (_, i) => (i * 37) & 0xff),
+  );
+  target.writeMemory(CODE, Uint8Array.from(code));
+  return target;
+}
+
+function finish(target: Machine, cuts: readonly number[]): string {
+  for (let i = 0; target.instructions < LIMIT && i < LIMIT * 2; i++) {
+    const cut = Math.min(cuts[i % cuts.length]!, LIMIT - target.instructions);
+    if (target.run({ maxInstructions: cut }).reason !== "budget") break;
+  }
+  const { rip } = target.vcpus[0]!;
+  const summary = `${target.instructions} at ${rip.toString(16)}: ${target.stateHash()}`;
+  target.dispose();
+  return summary;
+}
+
+function stepThrough(target: Machine): string {
+  while (target.instructions < LIMIT) if (target.step(0).reason !== "stepped") break;
+  const hash = target.stateHash();
+  target.dispose();
+  return hash;
+}
+
+/** X2VM_RUNS=1000 looks further, each time elsewhere. */
+const RUNS = Number(process.env["X2VM_RUNS"] ?? 0);
+const SEARCH = RUNS > 0 ? { numRuns: RUNS } : { numRuns: 60, seed: 20161206 };
+
+describe("random loops", () => {
+  it("run the same translated and interpreted, in one go and in pieces", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        body,
+        fc.array(fc.integer({ min: 1, max: 90 }), { minLength: 1, maxLength: 4 }),
+        async (bytes, cuts) => {
+          const code = loopOf(bytes);
+          const expected = finish(await prepare(code, undefined), [LIMIT]);
+          expect(finish(await prepare(code, 1), [LIMIT])).toBe(expected);
+          expect(finish(await prepare(code, 4), [LIMIT])).toBe(expected);
+          expect(finish(await prepare(code, 2), cuts)).toBe(expected);
+        },
+      ),
+      SEARCH,
+    );
+  });
+
+  it("step the same translated and interpreted", async () => {
+    await fc.assert(
+      fc.asyncProperty(body, async (bytes) => {
+        const code = loopOf(bytes);
+        expect(stepThrough(await prepare(code, 1))).toBe(
+          stepThrough(await prepare(code, undefined)),
+        );
+      }),
+      { numRuns: 20, seed: 20161206 },
+    );
+  });
+});
