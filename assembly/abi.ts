@@ -228,6 +228,7 @@ export const TRACE_APIC_RESULT = 19; // delivered; the message record again, wit
 export const TRACE_CPU_START = 20; // leaves wait-for-SIPI; value: where it starts
 export const TRACE_CPU_MODE = 21; // its LAPIC changes its mode; value: 0 off, 1 xAPIC, 2 x2APIC
 export const TRACE_CPU_PARK = 22; // waits with interrupts off: only INIT, NMI or a reset can wake it
+export const TRACE_CPU_IDLE = 23; // waits for an interrupt
 export const TRACE_MESSAGE_NUMBER = 0; // u32
 export const TRACE_MESSAGE_SENDER = 4; // i32, vcpuIndex or -1
 export const TRACE_MESSAGE_NOW = 8; // u64, ns

@@ -1,7 +1,7 @@
 /**
  * The story of a CPU's coming or going, step by step, as it can be seen from outside the guest: the request, the event
  * device's interrupt, the guest's answer, INIT and STARTUP and who takes them, the first instruction, the first change
- * of the APIC mode, the first interrupt from another CPU, the end.
+ * of the APIC mode, the first interrupt from another CPU or the first idling, the end.
  */
 import * as abi from "../assembly/abi.js";
 import { hex } from "./errors.js";
@@ -23,7 +23,7 @@ export type StoryKind =
   | "startup"
   | "start" // the first instruction after STARTUP
   | "mode" // the guest changes the mode of the CPU's LAPIC
-  | "online" // the CPU takes an interrupt from another: the guest counts on it
+  | "online" // the CPU takes an interrupt from another, or idles: the guest has taken it into use
   | "park"; // the CPU waits with interrupts off
 
 export interface StoryEvent {
@@ -172,6 +172,10 @@ export class HotplugStory {
       this.#say("start", event.apicId, text, event.now);
     } else if (event.kind === "mode") {
       this.#say("mode", event.apicId, modeText(event.mode!), event.now);
+    } else if (event.kind === "idle") {
+      if (progress.isOnline) return;
+      progress.isOnline = true;
+      this.#say("online", event.apicId, "online: idle, and waits for interrupts", event.now);
     } else {
       this.#say("park", event.apicId, "parked: it waits with interrupts off", event.now);
     }

@@ -16,6 +16,7 @@ import {
   REQ_TIMER,
   RUNNABLE,
   SHUTDOWN,
+  TRACE_CPU_IDLE,
   TRACE_CPU_PARK,
 } from "../abi";
 import { Lapic, NO_DEADLINE } from "../apic/lapic";
@@ -135,8 +136,10 @@ export function run(budget: u64): u32 {
     sliceLeft -= min(sliceLeft, used);
     if (cpu.runState !== RUNNABLE) {
       sliceLeft = 0;
-      if (cpu.runState === HALTED && !(cpu.eflags & IF) && !wakesOnMasked(cpu))
-        emitCpu(TRACE_CPU_PARK, cpu, 0);
+      if (cpu.runState === HALTED) {
+        const isAwake = (cpu.eflags & IF) !== 0 || wakesOnMasked(cpu);
+        emitCpu(isAwake ? TRACE_CPU_IDLE : TRACE_CPU_PARK, cpu, 0);
+      }
       // A request may have come meanwhile, or a kick before the HLT: then the scheduler looks at it.
       if (cpu.request === 0 && Lapic.of(cpu).kicked === 0) unmarkRunnable(current);
     } else if (yieldSlice) sliceLeft = 0;

@@ -28,7 +28,7 @@ export function apicMode(cpu: Vcpu): u32 {
   return base & APIC_BASE_EXTD ? 2 : 1;
 }
 
-/** @param kind - TRACE_CPU_START with the start address, TRACE_CPU_MODE with the new mode, TRACE_CPU_PARK */
+/** @param kind - TRACE_CPU_START with the start address, TRACE_CPU_MODE with the new mode, others */
 export function emitCpu(kind: u32, cpu: Vcpu, value: u32): void {
   if (!(traceMask & ((<u32>1) << kind))) return;
   record.vcpuIndex = cpu.index;

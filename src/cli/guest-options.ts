@@ -42,6 +42,7 @@ export interface GuestFlags {
   readonly maxInstructions?: number;
   readonly maxTime?: number;
   readonly seed?: number;
+  readonly unpackInGuest?: boolean;
   readonly debugCore?: boolean;
   /** False: --no-translate. */
   readonly translate?: boolean;
@@ -130,6 +131,7 @@ export function addGuestOptions(command: Command): Command {
     .option("--seed <n>", "seed of what may vary between runs (default 0)", (text) =>
       parseNumber(text, "--seed"),
     )
+    .option("--unpack-in-guest", "let a packed Linux kernel unpack itself: slow, but its own way")
     .option("--debug-core", "use the core with its assertions on")
     .option("--no-translate", "interpret everything: slower, the same run");
 }
@@ -166,6 +168,7 @@ export function planOf(imagePath: string, flags: GuestFlags): SessionPlan {
     unplugs: flags.unplug,
     inputs: flags.type,
     forceHotplug: false,
+    unpacksInGuest: flags.unpackInGuest ?? false,
     faults: flags.fault,
     input: flags.input === undefined ? undefined : readUserFile(flags.input),
     maxInstructions: flags.maxInstructions ?? Infinity,

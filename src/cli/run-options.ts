@@ -23,7 +23,7 @@ Examples:
   x2vm run guests/hotplug.bin --apic-ids 0,0x23 --hotplug 0x123@2ms
   x2vm run test.bin --load-address 0x10000 --max-instructions 200M --json
 
-An image is a Linux kernel (ELF vmlinux, or bzImage packed with gzip or LZ4), a Multiboot kernel
+An image is a Linux kernel (bzImage, however packed, or ELF vmlinux), a Multiboot kernel
 (ELF32, ELF64, or with addresses in its header), a boot sector, or with --load-address any bytes:
 below 1 MiB they start in real mode, above in 32-bit protected mode.
 

@@ -22,6 +22,8 @@ export interface SessionPlan extends ActionPlan {
   readonly machine: MachineOptions;
   readonly load: LoadOptions;
   readonly forceHotplug: boolean;
+  /** A packed Linux kernel unpacks itself, as on a real machine. */
+  readonly unpacksInGuest?: boolean;
   readonly faults: readonly Fault[];
   /** For the guest's serial port, there from the start. */
   readonly input: Uint8Array | undefined;
@@ -58,7 +60,8 @@ export async function prepareSession(plan: SessionPlan, addCpu?: AddCpu): Promis
   const name = basename(plan.imagePath);
   const later = plan.hotplugs.map(({ apicId }) => apicId);
   const isKernel = plan.load.format === undefined && isLinux(plan.image);
-  const image = isKernel ? await unpackLinux(plan.image, name) : plan.image;
+  const isUnpackedHere = isKernel && plan.unpacksInGuest !== true;
+  const image = isUnpackedHere ? await unpackLinux(plan.image, name) : plan.image;
   const machine = await Machine.create(
     isKernel ? linuxMachineOptions(plan.machine, later) : plan.machine,
   );

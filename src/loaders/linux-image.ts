@@ -1,22 +1,31 @@
 /**
  * Linux kernels as files: bzImage, and the ELF vmlinux that one of them holds.
  *
- * Source: Linux Documentation/x86/boot.rst, "The Real-Mode Kernel Header".
- * Not modelled: the kernel's own decompressor. The payload is unpacked here, or the image is refused.
+ * Source: Linux Documentation/x86/boot.rst, "The Real-Mode Kernel Header". What cannot be unpacked here (bzip2, LZMA, LZO)
+ * unpacks itself in the guest.
+ * Not modelled: the check at the end of zstd data.
  */
+import { decompress as unpackZstd } from "fzstd";
 import { isElf } from "./elf.js";
 import { refuse } from "./image.js";
 import { LZ4_LEGACY_MAGIC, unpackLz4 } from "./lz4.js";
+import { XZ_MAGIC, unpackXz } from "./xz.js";
 
 const SETUP_SECTORS = 0x1f1;
+/** Operand of the jump over the header: where the header ends, from HEADER_MAGIC on. */
+const HEADER_LENGTH = 0x201;
 const HEADER_MAGIC = 0x202;
 const VERSION = 0x206;
 const LOADFLAGS = 0x211;
+const XLOADFLAGS = 0x236;
 const PAYLOAD_OFFSET = 0x248;
 const PAYLOAD_LENGTH = 0x24c;
+const PREFERRED_ADDRESS = 0x258;
+const INIT_SIZE = 0x260;
 const HEADER_END = 0x268;
 const HDRS = 0x53726448; // "HdrS"
 const LOADED_HIGH = 0x01;
+const XLF_KERNEL_64 = 0x01;
 /** First version of the boot protocol that tells where the payload is. */
 const PAYLOAD_VERSION = 0x0208;
 const SECTOR_BYTES = 512;
@@ -72,6 +81,11 @@ export function isLinux(image: Uint8Array): boolean {
   return isBzImage(image) || isVmlinux(image);
 }
 
+/** Where the code of a bzImage starts, behind its setup sectors. */
+function codeOffset(image: Uint8Array): number {
+  return ((image[SETUP_SECTORS]! || DEFAULT_SETUP_SECTORS) + 1) * SECTOR_BYTES;
+}
+
 /** @throws X2vmError IMAGE_MALFORMED: cut off, or of a form that has no payload */
 function payloadOf(image: Uint8Array, name: string): Uint8Array {
   if (image.length < HEADER_END)
@@ -82,8 +96,7 @@ function payloadOf(image: Uint8Array, name: string): Uint8Array {
     const text = `${version >> 8}.${String(version & 0xff).padStart(2, "0")}`;
     refuse("IMAGE_MALFORMED", name, `Linux boot protocol ${text} is too old, 2.08 is needed`);
   }
-  const setup = (image[SETUP_SECTORS]! || DEFAULT_SETUP_SECTORS) + 1;
-  const start = setup * SECTOR_BYTES + view.getUint32(PAYLOAD_OFFSET, true);
+  const start = codeOffset(image) + view.getUint32(PAYLOAD_OFFSET, true);
   const length = view.getUint32(PAYLOAD_LENGTH, true);
   if (start + length > image.length) {
     const reason = `the Linux kernel is cut off: it has ${image.length} bytes, its payload ends at ${start + length}`;
@@ -93,70 +106,102 @@ function payloadOf(image: Uint8Array, name: string): Uint8Array {
   return image.subarray(start, start + length);
 }
 
-type Packing = "ELF" | "LZ4" | "gzip" | "xz" | "zstd" | "bzip2" | "LZO" | "LZMA";
-
-function packingOf(payload: Uint8Array): Packing | undefined {
-  const magic = viewOf(payload).getUint32(0, true);
-  if (isElf(payload)) return "ELF";
-  if (magic === LZ4_LEGACY_MAGIC) return "LZ4";
-  if ((magic & 0xffff) === 0x8b1f) return "gzip";
-  if (magic === 0x587a37fd) return "xz";
-  if (magic === 0xfd2fb528) return "zstd";
-  if ((magic & 0xffffff) === 0x685a42) return "bzip2";
-  if (magic === 0x4f5a4c89) return "LZO";
-  if ((magic & 0xffffff) === 0x00005d) return "LZMA";
-  return undefined;
+/** How a payload is packed: how to know it, and how to unpack it, if it can be unpacked here. */
+interface Packing {
+  readonly name: string;
+  /** A little-endian word's worth of bytes that a payload starts with. */
+  readonly magic: number;
+  readonly mask: number;
+  /**
+   * @param payload - without the unpacked length that the kernel's build appends; @param length - that length
+   * @returns undefined when it is damaged; may also throw
+   */
+  readonly unpack?: (
+    payload: Uint8Array,
+    length: number,
+  ) => Uint8Array | undefined | Promise<Uint8Array | undefined>;
 }
 
+const PACKINGS: readonly Packing[] = [
+  { name: "gzip", magic: 0x8b1f, mask: 0xffff, unpack: gunzip },
+  { name: "LZ4", magic: LZ4_LEGACY_MAGIC, mask: 0xffffffff, unpack: unpackLz4 },
+  { name: "zstd", magic: 0xfd2fb528, mask: 0xffffffff, unpack: unpackZstdTo },
+  { name: "xz", magic: XZ_MAGIC, mask: 0xffffffff, unpack: unpackXz },
+  { name: "bzip2", magic: 0x685a42, mask: 0xffffff },
+  { name: "LZO", magic: 0x4f5a4c89, mask: 0xffffffff },
+  { name: "LZMA", magic: 0x00005d, mask: 0xffffff },
+];
+
+/** A vmlinux of more bytes than this is a damaged length. */
+const MOST_UNPACKED = 2 ** 30;
+
 /**
- * The ELF vmlinux in a Linux kernel. Other files, and ELF files, come back as they are.
+ * The ELF vmlinux in a Linux kernel. Other files, ELF files, and kernels that only unpack themselves come back as they are.
  *
- * @throws X2vmError IMAGE_MALFORMED for a damaged kernel or one packed in a way that cannot be unpacked here
+ * @throws X2vmError IMAGE_MALFORMED for a damaged kernel
  */
 export async function unpackLinux(image: Uint8Array, name = "image"): Promise<Uint8Array> {
   if (!isBzImage(image)) return image;
   const payload = payloadOf(image, name);
-  if (packingOf(payload) !== "gzip") return unpackNow(image, name);
-  const bytes = await gunzip(payload).catch(() => damaged(name, "gzip"));
-  return checked(bytes, name);
-}
-
-/**
- * As `unpackLinux`, for the packings that need no asynchronous decoder: LZ4 and none.
- *
- * @throws X2vmError IMAGE_MALFORMED
- */
-export function unpackNow(image: Uint8Array, name: string): Uint8Array {
-  if (!isBzImage(image)) return image;
-  const payload = payloadOf(image, name);
-  const packing = packingOf(payload);
-  if (packing === "ELF") return checked(payload, name);
-  if (packing === "LZ4") {
-    // The kernel's build appends the unpacked length.
-    const length = viewOf(payload).getUint32(payload.length - 4, true);
-    const bytes = length < 2 ** 31 ? unpackLz4(payload.subarray(0, -4), length) : undefined;
-    return bytes === undefined ? damaged(name, packing) : checked(bytes, name);
-  }
-  if (packing === "gzip")
-    refuse("IMAGE_MALFORMED", name, "the kernel is packed with gzip: give it to unpackLinux first");
-  const how = packing === undefined ? "in an unknown way" : `with ${packing}`;
-  refuse(
-    "IMAGE_MALFORMED",
-    name,
-    `the kernel is packed ${how}; give its ELF vmlinux, or a kernel packed with gzip or LZ4`,
+  if (isElf(payload)) return payload;
+  const magic = viewOf(payload).getUint32(0, true);
+  const packing = PACKINGS.find((each) => ((magic ^ each.magic) & each.mask) === 0);
+  if (packing?.unpack === undefined) return image;
+  const length = viewOf(payload).getUint32(payload.length - 4, true);
+  const isGzip = packing.unpack === gunzip; // its own last word is that length
+  const bytes = await attempt(async () =>
+    length > MOST_UNPACKED
+      ? undefined
+      : packing.unpack!(isGzip ? payload : payload.subarray(0, -4), length),
   );
-}
-
-function checked(bytes: Uint8Array, name: string): Uint8Array {
+  if (bytes === undefined)
+    refuse("IMAGE_MALFORMED", name, `the kernel's ${packing.name} payload is damaged`);
   if (!isElf(bytes)) refuse("IMAGE_MALFORMED", name, "the kernel's payload is not an ELF file");
   return bytes;
 }
 
-function damaged(name: string, packing: Packing): never {
-  refuse("IMAGE_MALFORMED", name, `the kernel's ${packing} payload is damaged`);
+async function attempt<T>(unpack: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await unpack();
+  } catch {
+    return undefined;
+  }
 }
 
 async function gunzip(packed: Uint8Array): Promise<Uint8Array> {
   const stream = new Blob([packed.slice()]).stream().pipeThrough(new DecompressionStream("gzip"));
   return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+function unpackZstdTo(packed: Uint8Array, length: number): Uint8Array | undefined {
+  const bytes = unpackZstd(packed, new Uint8Array(length));
+  return bytes.length === length ? bytes : undefined;
+}
+
+/** A bzImage that the guest unpacks: what the boot protocol says of it. */
+export interface SelfUnpacking {
+  /** The setup header, to be copied to the same place in boot_params. */
+  readonly header: Uint8Array;
+  /** Where the header starts in a bzImage and in boot_params. */
+  readonly headerOffset: number;
+  /** What follows the setup sectors. */
+  readonly code: Uint8Array;
+  /** Where the code is put, and how much memory from there on it and the kernel take. */
+  readonly address: number;
+  readonly memoryBytes: number;
+}
+
+/** @throws X2vmError IMAGE_MALFORMED: cut off, too old, or without a 64-bit entry */
+export function selfUnpacking(image: Uint8Array, name: string): SelfUnpacking {
+  payloadOf(image, name);
+  const view = viewOf(image);
+  if ((view.getUint16(XLOADFLAGS, true) & XLF_KERNEL_64) === 0)
+    refuse("IMAGE_MALFORMED", name, "only 64-bit Linux kernels can be started");
+  return {
+    header: image.subarray(SETUP_SECTORS, HEADER_MAGIC + image[HEADER_LENGTH]!),
+    headerOffset: SETUP_SECTORS,
+    code: image.subarray(codeOffset(image)),
+    address: Number(view.getBigUint64(PREFERRED_ADDRESS, true)),
+    memoryBytes: view.getUint32(INIT_SIZE, true),
+  };
 }

@@ -32,6 +32,8 @@ export interface LinuxLayout {
   readonly initrdAddress: number;
   readonly initrdBytes: number;
   readonly commandLineBytes: number;
+  /** The setup header of a bzImage and its place, if it has one: a kernel that unpacks itself looks at it. */
+  readonly setup?: { readonly header: Uint8Array; readonly headerOffset: number };
 }
 
 /** boot_params, 4096 bytes. */
@@ -44,17 +46,18 @@ export function bootParams(layout: LinuxLayout): Uint8Array {
     [ONE_MEBIBYTE, layout.acpiAddress, E820_RAM],
     [layout.acpiAddress, layout.ramBytes, E820_ACPI],
   ] as const;
+  if (layout.setup !== undefined) bytes.set(layout.setup.header, layout.setup.headerOffset);
   view.setBigUint64(0x070, BigInt(layout.acpiAddress), true); // acpi_rsdp_addr
   view.setUint8(0x1e8, map.length);
   view.setUint16(0x1fe, 0xaa55, true);
   view.setUint32(0x202, 0x53726448, true); // "HdrS"
-  view.setUint16(0x206, 0x020f, true);
+  if (layout.setup === undefined) view.setUint16(0x206, 0x020f, true);
   view.setUint8(0x210, 0xff); // type_of_loader: undefined; with 0 the kernel ignores the initrd
-  view.setUint8(0x211, 0x01); // LOADED_HIGH
+  view.setUint8(0x211, view.getUint8(0x211) | 0x01); // LOADED_HIGH
   view.setUint32(0x218, layout.initrdAddress, true);
   view.setUint32(0x21c, layout.initrdBytes, true);
   view.setUint32(0x228, COMMAND_LINE_ADDRESS, true);
-  view.setUint32(0x230, 0x200000, true); // kernel_alignment
+  if (layout.setup === undefined) view.setUint32(0x230, 0x200000, true); // kernel_alignment
   view.setUint32(0x238, layout.commandLineBytes, true);
   map.forEach(([first, end, type], i) => {
     const at = 0x2d0 + i * E820_ENTRY_BYTES;

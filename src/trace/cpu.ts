@@ -1,9 +1,9 @@
 /** Trace events of a vCPU's life: decoded from the core's records (assembly/vm/trace.ts). */
 import * as abi from "../../assembly/abi.js";
 
-/** A CPU starts after STARTUP, its LAPIC changes its mode, or it waits with interrupts off. */
+/** A CPU starts after STARTUP, its LAPIC changes its mode, or it waits: with interrupts off, or for one. */
 export interface CpuEvent {
-  readonly kind: "start" | "mode" | "park";
+  readonly kind: "start" | "mode" | "park" | "idle";
   readonly vcpuIndex: number;
   readonly apicId: number;
   /** Virtual time, ns. */
@@ -15,7 +15,10 @@ export interface CpuEvent {
 }
 
 export const TRACE_CPUS =
-  (1 << abi.TRACE_CPU_START) | (1 << abi.TRACE_CPU_MODE) | (1 << abi.TRACE_CPU_PARK);
+  (1 << abi.TRACE_CPU_START) |
+  (1 << abi.TRACE_CPU_MODE) |
+  (1 << abi.TRACE_CPU_PARK) |
+  (1 << abi.TRACE_CPU_IDLE);
 
 const MODES = ["off", "xAPIC", "x2APIC"] as const;
 
@@ -34,5 +37,5 @@ export function decodeCpuEvent(kind: number, view: DataView, record: number): Cp
   };
   if (kind === abi.TRACE_CPU_START) return { kind: "start", ...common, address: value };
   if (kind === abi.TRACE_CPU_MODE) return { kind: "mode", ...common, mode: MODES[value]! };
-  return { kind: "park", ...common };
+  return { kind: kind === abi.TRACE_CPU_PARK ? "park" : "idle", ...common };
 }

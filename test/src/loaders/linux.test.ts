@@ -5,84 +5,38 @@ import { cpioArchive } from "../../../src/loaders/cpio.js";
 import { unpackLinux } from "../../../src/loaders/linux-image.js";
 import { planLoad } from "../../../src/loaders/load.js";
 import { unpackLz4 } from "../../../src/loaders/lz4.js";
-
-const MiB = 2 ** 20;
-const KERNEL_ADDRESS = 0x1000000;
-/** hlt */
-const CODE = 0xf4;
-
-/** An ELF64 file with one loadable segment and a note of Linux's. */
-function vmlinux(memoryBytes = MiB): Uint8Array {
-  const bytes = new Uint8Array(0x2000);
-  const view = new DataView(bytes.buffer);
-  bytes.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]);
-  view.setUint16(16, 2, true);
-  view.setUint16(18, 62, true);
-  view.setBigUint64(24, BigInt(KERNEL_ADDRESS), true);
-  view.setBigUint64(32, 64n, true);
-  view.setUint16(54, 56, true);
-  view.setUint16(56, 2, true);
-  const header = (at: number, type: number, offset: number, length: number, memory: number) => {
-    view.setUint32(at, type, true);
-    view.setBigUint64(at + 8, BigInt(offset), true);
-    view.setBigUint64(at + 16, 0xffffffff81000000n, true);
-    view.setBigUint64(at + 24, BigInt(KERNEL_ADDRESS), true);
-    view.setBigUint64(at + 32, BigInt(length), true);
-    view.setBigUint64(at + 40, BigInt(memory), true);
-  };
-  header(64, 1, 0x1000, 0x1000, memoryBytes);
-  header(120, 4, 0x200, 24, 24);
-  view.setUint32(0x200, 6, true);
-  view.setUint32(0x204, 4, true);
-  bytes.set(new TextEncoder().encode("Linux"), 0x20c);
-  bytes.fill(CODE, 0x1000);
-  return bytes;
-}
-
-/** LZ4 legacy: literals only, in one block. */
-function lz4(bytes: Uint8Array): Uint8Array {
-  const more: number[] = [];
-  let rest = bytes.length - 15;
-  for (; rest >= 255; rest -= 255) more.push(255);
-  const block = [0xf0, ...more, rest, ...bytes];
-  const out = new Uint8Array(8 + block.length + 4);
-  const view = new DataView(out.buffer);
-  view.setUint32(0, 0x184c2102, true);
-  view.setUint32(4, block.length, true);
-  out.set(block, 8);
-  view.setUint32(8 + block.length, bytes.length, true);
-  return out;
-}
-
-function bzImage(payload: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(1024 + payload.length);
-  const view = new DataView(bytes.buffer);
-  bytes[0x1f1] = 1;
-  bytes.set([0x55, 0xaa], 0x1fe);
-  view.setUint32(0x202, 0x53726448, true);
-  view.setUint16(0x206, 0x020f, true);
-  bytes[0x211] = 1;
-  view.setUint32(0x248, 0, true);
-  view.setUint32(0x24c, payload.length, true);
-  bytes.set(payload, 1024);
-  return bytes;
-}
+import { KERNEL_ADDRESS, MiB, bzImage, lz4, vmlinux } from "./linux-images.js";
 
 describe("planLoad of Linux", () => {
   it.each([
     ["an ELF vmlinux", vmlinux()],
     ["a bzImage packed with LZ4", bzImage(lz4(vmlinux()))],
+    ["a bzImage packed with gzip", bzImage(gzipSync(vmlinux()))],
     ["a bzImage with a plain ELF file", bzImage(vmlinux())],
-  ])("recognises %s", (_, image) => {
-    const plan = planLoad(image, 128 * MiB);
+  ])("recognises %s, which is unpacked beforehand", async (_, image) => {
+    const plan = planLoad(await unpackLinux(image), 128 * MiB);
     expect(plan.format).toBe("linux");
     expect(plan.start).toMatchObject({ mode: "long", rip: KERNEL_ADDRESS });
   });
 
-  it("unpacks gzip before it loads", async () => {
+  it("lets a bzImage unpack itself, with its setup header in boot_params", () => {
     const image = bzImage(gzipSync(vmlinux()));
-    expect(await unpackLinux(image)).toEqual(vmlinux());
-    expect(() => planLoad(image, 128 * MiB)).toThrow("give it to unpackLinux first");
+    const plan = planLoad(image, 128 * MiB);
+    const at = (what: string) => plan.pieces.find((each) => each.what === what)!;
+    expect(plan.start).toMatchObject({ mode: "long", rip: KERNEL_ADDRESS + 0x200 });
+    expect(at("the packed kernel")).toMatchObject({ address: KERNEL_ADDRESS });
+    expect(at("the packed kernel").bytes).toEqual(image.subarray(1024));
+    const params = at("the boot parameters").bytes;
+    const view = new DataView(params.buffer);
+    expect(view.getUint16(0x236, true)).toBe(1);
+    expect(view.getUint32(0x260, true)).toBe(MiB);
+    expect([params[0x210], view.getUint32(0x26c, true)]).toEqual([0xff, 0]);
+  });
+
+  it("refuses to let a 32-bit kernel unpack itself", () => {
+    const image = bzImage(gzipSync(vmlinux()));
+    image[0x236] = 0;
+    expect(() => planLoad(image, 128 * MiB)).toThrow("only 64-bit Linux kernels");
   });
 
   const gzip = gzipSync(vmlinux());
@@ -99,8 +53,9 @@ describe("planLoad of Linux", () => {
       "gzip payload is damaged",
     ],
     ["damaged LZ4", bzImage(lz4(vmlinux()).fill(0, 4, 9)), "LZ4 payload is damaged"],
-    ["xz", bzImage(Uint8Array.of(0xfd, 0x37, 0x7a, 0x58, 0x5a, 0, 0, 0)), "packed with xz"],
-    ["zstd", bzImage(Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd, 0, 0, 0, 0)), "packed with zstd"],
+    ["damaged xz", bzImage(Uint8Array.of(0xfd, 0x37, 0x7a, 0x58, 0x5a, 0, 0, 0)), "xz payload is"],
+    ["damaged zstd", bzImage(Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd, 0, 0, 0, 0)), "zstd payload is"],
+    ["no ELF file", bzImage(gzipSync(new Uint8Array(64))), "is not an ELF file"],
   ])("refuses a kernel that is %s", async (_, image, words) => {
     await expect(unpackLinux(image, "vmlinuz")).rejects.toThrow(words);
     await expect(unpackLinux(image, "vmlinuz")).rejects.toMatchObject({ code: "IMAGE_MALFORMED" });
