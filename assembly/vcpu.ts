@@ -157,6 +157,8 @@ export const VCPU_MSR_BANK_END: usize = 768;
 
 export const SHADOW_STI: u32 = 1;
 export const SHADOW_MOV_SS: u32 = 2;
+/** Bits 7:4 of the shadow: data breakpoints that the instruction of the shadow hit. */
+export const SHADOW_HITS_SHIFT: u32 = 4;
 export const NMI_BLOCKED: u32 = 1;
 export const NMI_QUEUED_SHIFT: u32 = 8;
 

@@ -41,3 +41,10 @@ export function setYieldSlice(value: bool): void {
   yieldSlice = value;
   if (value) setBlockEnd(0);
 }
+
+/** SYSCALL and SYSRET judge RFLAGS.TF themselves, as it is after them: the loop then raises no single-step trap. */
+export let stepHandled = false;
+
+export function setStepHandled(value: bool): void {
+  stepHandled = value;
+}

@@ -123,6 +123,11 @@ function loadPdptes(cpu: Vcpu, cr3: u64): bool {
   return true;
 }
 
+/** Loads the PDPTEs if the registers, which the host has just set, ask for PAE paging; reserved bits are its own fault. */
+export function syncPdptes(cpu: Vcpu): void {
+  if (usesPdptes(cpu.cr0, cpu.cr4, cpu.efer)) loadPdptes(cpu, cpu.cr3);
+}
+
 function reservedPdpte(entry: u64): bool {
   return (entry & PDPTE_P) !== 0 && (entry & PDPTE_RESERVED) !== 0;
 }

@@ -8,7 +8,7 @@
  */
 import { FAULT_TRAP, raise, raiseWithError } from "../fault";
 import { updateTlbTag } from "../mem/tlb";
-import { Vcpu } from "../vcpu";
+import { SHADOW_HITS_SHIFT, SHADOW_MOV_SS, Vcpu } from "../vcpu";
 import { CR4_DE } from "../x86/cr";
 import { RF } from "../x86/eflags";
 import { DB, GP, UD } from "../x86/exception";
@@ -156,6 +156,11 @@ export function checkInstructionBreakpoint(cpu: Vcpu, gva: u64): bool {
 /** DR6 bits of data and I/O breakpoints that the present instruction hit. */
 let trapHits: u32 = 0;
 
+/** Takes up the breakpoints that MOV SS or POP SS hit: their trap waits for the end of the next instruction. */
+export function resumeDataBreakpoints(cpu: Vcpu): void {
+  trapHits = cpu.shadow >> SHADOW_HITS_SHIFT;
+}
+
 /** Told by mem/access.ts of every access while data breakpoints are enabled (TAG_SLOW). @param size - in bytes */
 export function noteDataAccess(cpu: Vcpu, gva: u64, size: u32, isWrite: bool): void {
   note(cpu, matches(cpu, gva, size, isWrite ? MATCH_WRITE : MATCH_READ));
@@ -181,6 +186,10 @@ export function takeDataBreakpoints(cpu: Vcpu, retired: bool): void {
   if (trapHits === 0) return;
   const hits = trapHits;
   trapHits = 0;
+  if (retired && cpu.shadow & SHADOW_MOV_SS) {
+    cpu.shadow |= hits << SHADOW_HITS_SHIFT;
+    return;
+  }
   if (!retired || cpu.fault !== 0) return;
   cpu.dr6 |= <u64>hits;
   raise(cpu, DB);

@@ -20,7 +20,9 @@ import {
 } from "../x86/descriptor";
 import { AC_FLAG, ARITHMETIC, DF_FLAG, ID, IF, IOPL, NT, RF, TF, VM } from "../x86/eflags";
 import { GP, UD } from "../x86/exception";
-import { jumpTo } from "./control";
+import { jumpTo, setStepHandled } from "./control";
+import { raiseDebug } from "./debug-status";
+import { DR6_BS } from "./dr";
 import { rflags, setRflags } from "./flags";
 import { is64, isLong, updateMode } from "./mode";
 import { nextRip, Op } from "./op";
@@ -39,6 +41,15 @@ function enter(cpu: Vcpu, selector: u32, stack: u32, cpl: u32, size: u32): void 
   cpu.cpl = cpl;
 }
 
+/**
+ * Single step of SYSCALL and SYSRET: the TF that counts is that after the instruction, so that IA32_FMASK can keep the
+ * trap out of the kernel and SYSRET traps as if the SYSCALL had just ended. Source: KVM `em_syscall`.
+ */
+function stepAfter(cpu: Vcpu): void {
+  setStepHandled(true);
+  if (cpu.eflags & TF) raiseDebug(cpu, DR6_BS, true);
+}
+
 /** SYSCALL. #UD outside 64-bit mode or without EFER.SCE. */
 export function syscall(cpu: Vcpu, op: Op): void {
   if (!is64(cpu) || !(cpu.efer & EFER_SCE)) {
@@ -52,6 +63,7 @@ export function syscall(cpu: Vcpu, op: Op): void {
   enter(cpu, selector, selector + 8, 0, AR_L);
   updateMode(cpu);
   jumpTo(cpu, op, cpu.lstar);
+  stepAfter(cpu);
 }
 
 /** SYSRET: to 64-bit code with REX.W, to compatibility mode without. #UD as SYSCALL; #GP(0) outside ring 0. */
@@ -73,6 +85,7 @@ export function sysret(cpu: Vcpu, op: Op): void {
   enter(cpu, wide ? selector + 16 : selector, selector + 8, 3, wide ? AR_L : AR_DB);
   updateMode(cpu);
   jumpTo(cpu, op, rip);
+  stepAfter(cpu);
 }
 
 /** SYSENTER. #GP(0) in real-address mode and while IA32_SYSENTER_CS is null. */

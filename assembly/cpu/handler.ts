@@ -129,6 +129,7 @@ function oneByte(op: Op, mode: u32, isRegister: bool): u32 {
       return op.extension !== 7 ? 0 : isRegister ? CMP8_RI : CMP8_MI;
     case 0x81:
     case 0x83:
+      if (!isRegister && withCarry(op.extension)) return 0;
       return ALU + (op.extension * 2 + wide) * 5 + (isRegister ? FORM_RI : FORM_MI);
     case 0x84:
       return isRegister ? TEST8_RR : 0;
@@ -199,8 +200,14 @@ function oneByte(op: Op, mode: u32, isRegister: bool): u32 {
   }
 }
 
+/** ADC and SBB: fast between registers only. The loop has no room for what is rare. */
+function withCarry(operation: u32): bool {
+  return operation === 2 || operation === 3;
+}
+
 function alu(op: Op, opcode: u32, wide: u32, isRegister: bool): u32 {
   const operation = opcode >> 3;
+  if (!isRegister && (opcode & 7) < 4 && withCarry(operation)) return 0;
   const base = ALU + (operation * 2 + wide) * 5;
   switch (opcode & 7) {
     case 1:

@@ -14,14 +14,15 @@ import { ioRead, ioWrite } from "../host";
 import { checkWrite, read, readSystem, write } from "../mem/access";
 import { Vcpu } from "../vcpu";
 import { AR_P, AR_TYPE, AR_UNUSABLE, TSS32_AVAILABLE, TSS32_BUSY } from "../x86/descriptor";
-import { DF_FLAG, IOPL, IOPL_SHIFT } from "../x86/eflags";
+import { DF_FLAG, IOPL, IOPL_SHIFT, RF } from "../x86/eflags";
 import { GP } from "../x86/exception";
 import { linear } from "./address";
-import { jumpTo, leaveBlock } from "./control";
+import { leaveBlock } from "./control";
 import { noteIoAccess } from "./dr";
 import { isProtected, isReal } from "./mode";
-import { nextRip, Op, OP_ADDR16, OP_ADDR32, OP_REP, OP_REPNE, OP_SEGMENT } from "./op";
+import { Op, OP_ADDR16, OP_ADDR32, OP_REP, OP_REPNE, OP_SEGMENT } from "./op";
 import { setRegister } from "./operand";
+import { stay } from "./string";
 
 /** Offset of the I/O map base in a 32- or 64-bit TSS. */
 const TSS_IO_MAP: u32 = 102;
@@ -119,7 +120,8 @@ function isRepeated(op: Op): bool {
 function repeat(cpu: Vcpu, op: Op, mask: u64): void {
   if (!isRepeated(op)) return;
   cpu.rcx = stored(cpu.rcx, cpu.rcx - 1, mask);
-  if (cpu.rcx & mask) jumpTo(cpu, op, nextRip(cpu, op) - op.length);
+  cpu.eflags &= ~RF;
+  if (cpu.rcx & mask) stay(cpu, op);
 }
 
 function stepOf(cpu: Vcpu, size: u32): u64 {

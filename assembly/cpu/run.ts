@@ -6,7 +6,7 @@
 import { SS } from "../abi";
 import { FAULT_BEYOND, FAULT_TRAP, raise, raiseWithError, throughStack } from "../fault";
 import { isCanonical } from "../mem/paging";
-import { CALL_R, JMP, JMP_R, PUSH, RET, SSE } from "../op-abi";
+import { CALL, CALL_R, JMP, JMP_R, PUSH, RET, SSE } from "../op-abi";
 import { Vcpu } from "../vcpu";
 import { GP, UD } from "../x86/exception";
 import {
@@ -120,6 +120,20 @@ function fallsThrough(op: Op): bool {
 }
 
 /**
+ * A direct branch to an address that is not canonical faults at the branch. A CALL has written its return address by
+ * then, below the stack pointer that it is given back.
+ *
+ * @param op - the branch just taken to `cpu.rip` @returns true with #GP(0) raised and RIP at the branch
+ */
+function refusesTarget(cpu: Vcpu, op: Op): bool {
+  if (!(cpu.mode & MODE_64) || isCanonical(cpu.rip)) return false;
+  if (<u32>op.handler === CALL + 1) cpu.rsp += 8;
+  cpu.rip -= <u64>op.imm + op.length;
+  raiseWithError(cpu, GP, 0);
+  return true;
+}
+
+/**
  * Runs instructions of one vCPU until `limit` have retired, a fault waits for delivery, or something asked to leave.
  *
  * On return cpu.rip is the next instruction to run; for a fault, the faulting one (for a trap, the one after it).
@@ -184,24 +198,12 @@ export function execute(cpu: Vcpu, limit: u32): u32 {
         case 27: Alu.mi<u64>(cpu, op, OR); break;
         case 28: Alu.rr<u32>(cpu, op, ADC); break;
         case 29: Alu.ri<u32>(cpu, op, ADC); break;
-        case 30: Alu.rm<u32>(cpu, op, ADC); break;
-        case 31: Alu.mr<u32>(cpu, op, ADC); break;
-        case 32: Alu.mi<u32>(cpu, op, ADC); break;
         case 33: Alu.rr<u64>(cpu, op, ADC); break;
         case 34: Alu.ri<u64>(cpu, op, ADC); break;
-        case 35: Alu.rm<u64>(cpu, op, ADC); break;
-        case 36: Alu.mr<u64>(cpu, op, ADC); break;
-        case 37: Alu.mi<u64>(cpu, op, ADC); break;
         case 38: Alu.rr<u32>(cpu, op, SBB); break;
         case 39: Alu.ri<u32>(cpu, op, SBB); break;
-        case 40: Alu.rm<u32>(cpu, op, SBB); break;
-        case 41: Alu.mr<u32>(cpu, op, SBB); break;
-        case 42: Alu.mi<u32>(cpu, op, SBB); break;
         case 43: Alu.rr<u64>(cpu, op, SBB); break;
         case 44: Alu.ri<u64>(cpu, op, SBB); break;
-        case 45: Alu.rm<u64>(cpu, op, SBB); break;
-        case 46: Alu.mr<u64>(cpu, op, SBB); break;
-        case 47: Alu.mi<u64>(cpu, op, SBB); break;
         case 48: Alu.rr<u32>(cpu, op, AND); break;
         case 49: Alu.ri<u32>(cpu, op, AND); break;
         case 50: Alu.rm<u32>(cpu, op, AND); break;
@@ -406,7 +408,7 @@ export function execute(cpu: Vcpu, limit: u32): u32 {
     if (blockEnd() === 0) return limit - left + done - 1 + leaveAt(cpu, last, branch);
     left -= done;
     cpu.rip = (cpu.rip + last.end + branch) & ripMask;
-    if (left === 0) return limit;
+    if (left === 0) return taken !== 0 && refusesTarget(cpu, last) ? limit - 1 : limit;
     // Returns and indirect jumps have no link; anything else that is not a branch falls through.
     if (taken === 0 && !fallsThrough(last)) {
       block = lookup(cpu);
@@ -418,6 +420,7 @@ export function execute(cpu: Vcpu, limit: u32): u32 {
       block = next;
       continue;
     }
+    if (taken !== 0 && refusesTarget(cpu, last)) return limit - left - 1;
     const born = generation;
     const found = lookup(cpu);
     if (found !== 0 && born === generation) setLink(block, link, found);

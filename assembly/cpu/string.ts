@@ -14,7 +14,7 @@ import { ES } from "../abi";
 import { hostRead, hostWrite, read, write } from "../mem/access";
 import { TAG_SLOW } from "../mem/tlb";
 import { Vcpu } from "../vcpu";
-import { DF_FLAG, TF } from "../x86/eflags";
+import { DF_FLAG, RF, TF } from "../x86/eflags";
 import { linear } from "./address";
 import { jumpTo } from "./control";
 import { setSubFlags, zeroFlag } from "./flags";
@@ -119,12 +119,25 @@ function writeElement<T>(cpu: Vcpu, offset: u64, value: T): void {
  * @param goesOn - the condition of REPE or REPNE holds
  */
 function finish(cpu: Vcpu, op: Op, done: u64, goesOn: bool): void {
+  if (!isRepeated(op)) return;
+  cpu.eflags &= ~RF;
   // Without an iteration rCX is not written: the 32-bit form keeps its upper half.
-  if (!isRepeated(op) || done === 0) return;
+  if (done === 0) return;
   const mask = addressMask(op);
   const left = (cpu.rcx & mask) - done;
   setMasked(cpu, RCX, mask, left);
-  if (cpu.fault === 0 && left !== 0 && goesOn) jumpTo(cpu, op, nextRip(cpu, op) - op.length);
+  if (cpu.fault === 0 && left !== 0 && goesOn) stay(cpu, op);
+}
+
+/**
+ * Goes on with the next iterations of a repeated instruction, after whatever waits at this boundary.
+ *
+ * RF is set, so that what interrupts here saves it set and an instruction breakpoint does not hit once more: SDM 3B
+ * "Instruction-Breakpoint Exception Condition".
+ */
+export function stay(cpu: Vcpu, op: Op): void {
+  cpu.eflags |= RF;
+  jumpTo(cpu, op, nextRip(cpu, op) - op.length);
 }
 
 /** Below this many bytes a loop is faster than a bulk memory instruction, which leaves WebAssembly. */

@@ -194,11 +194,9 @@ export function invpcid(cpu: Vcpu, op: Op): void {
   if (cpu.fault !== 0) return;
   const address = read<u64>(cpu, gva + 8);
   if (cpu.fault !== 0) return;
-  let ok = type <= 3;
-  if (type <= 1) {
-    ok = pcid < 4096 && (pcid === 0 || (cpu.cr4 & CR4_PCIDE) !== 0);
-    if (type === 0) ok = ok && isCanonical(address);
-  }
+  let ok = type <= 3 && pcid < 4096;
+  if (type <= 1) ok = ok && (pcid === 0 || (cpu.cr4 & CR4_PCIDE) !== 0);
+  if (type === 0) ok = ok && isCanonical(address);
   if (!ok) {
     gp(cpu);
     return;

@@ -11,6 +11,7 @@ import { signalMsi, signalRte } from "../apic/msi";
 import { restoreLapic, saveLapic } from "../apic/state";
 import { placeBlocks } from "../cpu/block";
 import { leaveBlock } from "../cpu/control";
+import { syncPdptes } from "../cpu/cr";
 import { setKvmSignature } from "../cpu/cpuid";
 import { featureWord, setFeatureWord } from "../cpu/features";
 import { rflags, setRflags as storeRflags } from "../cpu/flags";
@@ -113,6 +114,7 @@ export function syncVcpu(vcpuIndex: u32): void {
   const cpu = vcpu(vcpuIndex);
   if (isV86(cpu)) cpu.cpl = 3;
   else cpu.cpl = isProtected(cpu) ? (cpu.segment(SS).ar & AR_DPL) >> AR_DPL_SHIFT : 0;
+  syncPdptes(cpu);
   flushTlb(cpu);
   updateMode(cpu);
 }

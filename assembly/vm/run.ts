@@ -22,12 +22,13 @@ import {
 import { Lapic, NO_DEADLINE } from "../apic/lapic";
 import { timerExpired } from "../apic/timer";
 import { fabricExpired } from "../apic/transit";
-import { leaveBlock, setYieldSlice, yieldSlice } from "../cpu/control";
+import { leaveBlock, setStepHandled, setYieldSlice, stepHandled, yieldSlice } from "../cpu/control";
 import { raiseDebug } from "../cpu/debug-status";
 import {
   checkInstructionBreakpoint,
   DR6_BS,
   hasInstructionBreakpoint,
+  resumeDataBreakpoints,
   takeDataBreakpoints,
 } from "../cpu/dr";
 import { is64 } from "../cpu/mode";
@@ -196,13 +197,15 @@ function runInstructions(cpu: Vcpu, limit: u32): u32 {
   const resumes = (cpu.eflags & RF) !== 0;
   const breaks = cpu.dr7 & 0xff ? true : false;
   const alone = traps || breaks || cpu.shadow !== 0;
-  if (breaks && hasInstructionBreakpoint(cpu)) {
+  if (breaks && !(cpu.shadow & SHADOW_MOV_SS) && hasInstructionBreakpoint(cpu)) {
     checkInstructionBreakpoint(cpu, is64(cpu) ? cpu.rip : cpu.segment(CS).base + cpu.rip);
     if (cpu.fault !== 0) return 0;
   }
   // RF covers one instruction; IRET may set it anew, and a fault pushes it set (cpu/interrupt.ts).
   if (resumes) cpu.eflags &= ~RF;
+  if (breaks) resumeDataBreakpoints(cpu);
   cpu.shadow = 0;
+  setStepHandled(false);
   const done = execute(cpu, alone ? 1 : limit);
   cpu.retired += done;
   totalRetired += done;
@@ -210,8 +213,17 @@ function runInstructions(cpu: Vcpu, limit: u32): u32 {
   endExecute();
   if (breaks) takeDataBreakpoints(cpu, done === 1);
   // MOV SS holds debug traps back, not only interrupts: SDM 3A "Masking Exceptions and Interrupts When Switching Stacks".
-  if (traps && done === 1 && !(cpu.shadow & SHADOW_MOV_SS)) raiseDebug(cpu, DR6_BS, true);
+  if (traps && done === 1 && !stepHandled && !(cpu.shadow & SHADOW_MOV_SS))
+    raiseDebug(cpu, DR6_BS, true);
   return done;
+}
+
+/** Delivers a fault outside `run`: it takes as long as there. */
+function deliverAlone(cpu: Vcpu): void {
+  beginSlice(1);
+  deliverFault(cpu);
+  advance(1);
+  endSlice();
 }
 
 /**
@@ -226,14 +238,14 @@ export function step(vcpuIndex: u32): u32 {
   sliceLeft = 0;
   fireTimers();
   enterTlb(cpu);
-  if (cpu.fault !== 0) deliverFault(cpu);
+  if (cpu.fault !== 0) deliverAlone(cpu);
   if (!processEvents(cpu)) return cpu.runState === SHUTDOWN ? EXIT_SHUTDOWN : EXIT_IDLE;
   markRunnable(vcpuIndex);
   beginSlice(1);
   if (cpu.fault === 0) runInstructions(cpu, 1);
   setYieldSlice(false);
-  if (cpu.fault !== 0) deliverFault(cpu);
   endSlice();
+  if (cpu.fault !== 0) deliverAlone(cpu);
   if (cpu.request & REQ_TIMER) {
     cpu.request &= ~REQ_TIMER;
     updateTimer(vcpuIndex);

@@ -1,29 +1,48 @@
 /**
- * The MADT: local APICs (types 0 and 9) and the I/O APIC.
+ * The MADT: local APICs (types 0 and 9), their NMI pin (types 4 and 0AH) and the I/O APIC.
  *
  * Source: ACPI Specification, "Multiple APIC Description Table (MADT)". IDs below 255 are entries of type 0 (8 bits),
- * others of type 9 (32 bits).
+ * others of type 9 (32 bits). A CPU that may come has its entry, not enabled; the flag "online capable" came with ACPI
+ * 6.3, and the FADT here is older.
  */
 import { byte, dword, word, type Aml } from "./aml.js";
 import type { AcpiCpu } from "./tables.js";
 
 const LOCAL_APIC = 0;
 const IO_APIC = 1;
+const LOCAL_APIC_NMI = 4;
 const LOCAL_X2APIC = 9;
+const LOCAL_X2APIC_NMI = 10;
 /** From here on an ID needs 32 bits: 255 addresses all. */
 const FIRST_LONG_ID = 255;
 
 export const LOCAL_APIC_ADDRESS = 0xfee00000;
 export const IO_APIC_ADDRESS = 0xfec00000;
 const IO_APIC_ID = 0;
+/** LINT1 of every CPU is NMI, edge and polarity as the bus has them (MPS INTI flags 0). */
+const NMI_PIN = 1;
+const NMI_FLAGS = 0;
+const ALL_UIDS_8 = 0xff;
+const ALL_UIDS_32 = 0xffffffff;
 
 /** The entry of one CPU, also what its `_MAT` gives. @param uid - of the CPU's device in the DSDT */
 export function processorEntry(apicId: number, uid: number, isEnabled: boolean): Aml {
   const flags = dword(isEnabled ? 1 : 0);
-  // An 8-bit UID is all that type 0 has.
-  if (apicId < FIRST_LONG_ID && uid < 255)
-    return [LOCAL_APIC, 8, ...byte(uid), ...byte(apicId), ...flags];
+  if (isShort(apicId, uid)) return [LOCAL_APIC, 8, ...byte(uid), ...byte(apicId), ...flags];
   return [LOCAL_X2APIC, 16, 0, 0, ...dword(apicId), ...flags, ...dword(uid)];
+}
+
+/** An 8-bit UID is all that type 0 has. */
+function isShort(apicId: number, uid: number): boolean {
+  return apicId < FIRST_LONG_ID && uid < ALL_UIDS_8;
+}
+
+/** Which pin of all local APICs takes NMIs. The 8-bit form speaks of CPUs with entries of type 0 alone. */
+function nmiEntry(cpus: readonly AcpiCpu[]): Aml {
+  if (cpus.every((cpu, uid) => isShort(cpu.apicId, uid))) {
+    return [LOCAL_APIC_NMI, 6, ALL_UIDS_8, ...word(NMI_FLAGS), NMI_PIN];
+  }
+  return [LOCAL_X2APIC_NMI, 12, ...word(NMI_FLAGS), ...dword(ALL_UIDS_32), NMI_PIN, 0, 0, 0];
 }
 
 /** Body of the MADT, without its header. Flags 0: there is no pair of 8259s to care for. */
@@ -32,6 +51,7 @@ export function madtBody(cpus: readonly AcpiCpu[]): Aml {
     ...dword(LOCAL_APIC_ADDRESS),
     ...dword(0),
     ...cpus.flatMap((cpu, uid) => processorEntry(cpu.apicId, uid, cpu.isEnabled) as number[]),
+    ...nmiEntry(cpus),
     IO_APIC,
     12,
     IO_APIC_ID,

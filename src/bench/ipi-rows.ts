@@ -2,10 +2,15 @@
 
 export type ApicMode = "xapic" | "x2apic";
 
+/** What belongs into one picture. */
+export const IPI_GROUPS = ["base", "one to one", "one to many", "start"] as const;
+export type IpiGroup = (typeof IPI_GROUPS)[number];
+
 export interface IpiRow {
   /** Word of the guest's command line. */
   readonly name: string;
   readonly title: string;
+  readonly group: IpiGroup;
   /** CPUs that it needs. */
   readonly leastCpus: number;
   /** Interrupts that one repetition of the pattern takes. */
@@ -31,11 +36,19 @@ const FLAT_MEMBERS = 7;
 const CLUSTER_MEMBERS = 4;
 
 export const IPI_ROWS: readonly IpiRow[] = [
-  { name: "dry", title: "dry run: the loop alone", leastCpus: 1, each: one, inAll: 2_000_000 },
-  { name: "self", title: "self-IPI", leastCpus: 1, each: one, inAll: UNICAST },
+  {
+    name: "dry",
+    title: "dry run: the loop alone",
+    group: "base",
+    leastCpus: 1,
+    each: one,
+    inAll: 2_000_000,
+  },
+  { name: "self", title: "self-IPI", group: "one to one", leastCpus: 1, each: one, inAll: UNICAST },
   {
     name: "pingpong-spin",
     title: "ping-pong, spinning",
+    group: "one to one",
     leastCpus: 2,
     each: thereAndBack,
     inAll: UNICAST,
@@ -43,17 +56,47 @@ export const IPI_ROWS: readonly IpiRow[] = [
   {
     name: "pingpong-halt",
     title: "ping-pong, halted",
+    group: "one to one",
     leastCpus: 2,
     each: thereAndBack,
     inAll: UNICAST,
   },
-  { name: "stream-1", title: "stream, 1 in flight", leastCpus: 2, each: one, inAll: UNICAST },
-  { name: "stream-16", title: "stream, 16 in flight", leastCpus: 2, each: one, inAll: UNICAST },
-  { name: "ring", title: "ring, halted", leastCpus: 2, each: one, inAll: UNICAST },
-  { name: "pairs", title: "pairs at once, halted", leastCpus: 2, each: one, inAll: UNICAST },
+  {
+    name: "stream-1",
+    title: "stream, 1 in flight",
+    group: "one to one",
+    leastCpus: 2,
+    each: one,
+    inAll: UNICAST,
+  },
+  {
+    name: "stream-16",
+    title: "stream, 16 in flight",
+    group: "one to one",
+    leastCpus: 2,
+    each: one,
+    inAll: UNICAST,
+  },
+  {
+    name: "ring",
+    title: "ring, halted",
+    group: "one to one",
+    leastCpus: 2,
+    each: one,
+    inAll: UNICAST,
+  },
+  {
+    name: "pairs",
+    title: "pairs at once, halted",
+    group: "one to one",
+    leastCpus: 2,
+    each: one,
+    inAll: UNICAST,
+  },
   {
     name: "mesh",
     title: "all to all, spinning",
+    group: "one to many",
     leastCpus: 2,
     each: (cpus) => cpus * (cpus - 1),
     inAll: UNICAST,
@@ -61,6 +104,7 @@ export const IPI_ROWS: readonly IpiRow[] = [
   {
     name: "broadcast-spin",
     title: "broadcast + ack, spinning",
+    group: "one to many",
     leastCpus: 2,
     each: toOthers,
     inAll: BROADCAST,
@@ -68,14 +112,23 @@ export const IPI_ROWS: readonly IpiRow[] = [
   {
     name: "broadcast-halt",
     title: "broadcast + ack, halted",
+    group: "one to many",
     leastCpus: 2,
     each: toOthers,
     inAll: BROADCAST,
   },
-  { name: "nmi", title: "NMI, halted", leastCpus: 2, each: one, inAll: UNICAST },
+  {
+    name: "nmi",
+    title: "NMI, halted",
+    group: "one to one",
+    leastCpus: 2,
+    each: one,
+    inAll: UNICAST,
+  },
   {
     name: "wake-broadcast",
     title: "INIT + SIPI, broadcast",
+    group: "start",
     leastCpus: 2,
     each: (cpus) => 2 * (cpus - 1),
     inAll: WAKE,
@@ -83,6 +136,7 @@ export const IPI_ROWS: readonly IpiRow[] = [
   {
     name: "wake-each",
     title: "INIT + SIPI, one by one",
+    group: "start",
     leastCpus: 2,
     each: (cpus) => 2 * (cpus - 1),
     inAll: WAKE,
@@ -90,6 +144,7 @@ export const IPI_ROWS: readonly IpiRow[] = [
   {
     name: "physical",
     title: "to all, physical, one by one",
+    group: "one to many",
     leastCpus: 2,
     each: toOthers,
     inAll: BROADCAST,
@@ -97,6 +152,7 @@ export const IPI_ROWS: readonly IpiRow[] = [
   {
     name: "flat",
     title: "to 7, logical flat",
+    group: "one to many",
     leastCpus: 2,
     each: (cpus) => Math.min(cpus - 1, FLAT_MEMBERS),
     inAll: UNICAST,
@@ -105,6 +161,7 @@ export const IPI_ROWS: readonly IpiRow[] = [
   {
     name: "cluster",
     title: "to 4, logical cluster",
+    group: "one to many",
     leastCpus: 2,
     each: (cpus) => Math.min(cpus - 1, CLUSTER_MEMBERS),
     inAll: UNICAST,
@@ -113,6 +170,7 @@ export const IPI_ROWS: readonly IpiRow[] = [
   {
     name: "x2cluster",
     title: "to all, x2APIC clusters",
+    group: "one to many",
     leastCpus: 2,
     each: toOthers,
     inAll: BROADCAST,
@@ -121,6 +179,7 @@ export const IPI_ROWS: readonly IpiRow[] = [
   {
     name: "pv-send-ipi",
     title: "to all, PV_SEND_IPI",
+    group: "one to many",
     leastCpus: 2,
     each: toOthers,
     inAll: BROADCAST,

@@ -13,6 +13,7 @@ export interface IpiFlags {
   readonly peers: string;
   readonly json?: boolean;
   readonly csv?: boolean;
+  readonly html?: string;
 }
 
 /** Not a pattern of messages like the others: a CPU is added again and again. */
@@ -27,6 +28,7 @@ wall clock is the median of the repetitions, with the range of all of them.
 Examples:
   x2vm bench ipi                                  every pattern, 2, 16 and 255 CPUs, both APIC modes
   x2vm bench ipi pingpong-halt --cpus 2,4096      one pattern, idle CPUs beside it
+  x2vm bench ipi --html ipi.html                  and a page with charts
   x2vm bench ipi --apic x2apic --csv > ipi.csv    for a spreadsheet`;
 
 /** Adds `bench ipi [PATTERN ...]`. */
@@ -49,6 +51,7 @@ export function addBenchCommand(program: Command): void {
     .option("--peers <auto|none>", "QEMU and Bochs beside it, where they are installed", "auto")
     .option("--json", "as JSON")
     .option("--csv", "as CSV")
+    .option("--html <file>", "also a page with charts, which needs nothing else")
     .addHelpText("after", EXAMPLES)
     .action(async (patterns: readonly string[], flags: IpiFlags) => {
       const { benchIpi } = await import("./bench.js");

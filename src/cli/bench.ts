@@ -1,6 +1,8 @@
 /** `x2vm bench ipi`: chooses the cases, measures them in turn, shows them. */
-import { stderr, stdout } from "node:process";
+import { cpus as hostCpus } from "node:os";
+import { stderr, stdout, versions } from "node:process";
 import { fileURLToPath } from "node:url";
+import { ipiPage } from "../bench/html/ipi-page.js";
 import { hotAddObstacle, measureHotAdd, type HotAddResult } from "../bench/hot-add.js";
 import { hotAddRecords, hotAddTable, ipiCsv, ipiRecords, ipiTable } from "../bench/ipi-report.js";
 import { IPI_ROWS, type ApicMode, type IpiRow } from "../bench/ipi-rows.js";
@@ -11,6 +13,7 @@ import { X2vmError } from "../errors.js";
 import { parsePolicy } from "../policies.js";
 import { parseNumber } from "./args.js";
 import { HOT_ADD, type IpiFlags } from "./bench-options.js";
+import { LineFile } from "./files.js";
 import { Progress } from "./progress.js";
 
 /** From dist/src/cli, where this runs. */
@@ -32,6 +35,7 @@ export async function benchIpi(patterns: readonly string[], flags: IpiFlags): Pr
     throw new X2vmError("USAGE", `--peers: "${flags.peers}" is neither auto nor none.`);
   }
   parsePolicy(flags.policy);
+  const page = flags.html === undefined ? undefined : new LineFile(flags.html);
   const machines = modes.flatMap((mode) => cpuCounts.map((cpus) => ({ cpus, mode })));
   const cases = machines.flatMap((machine) => rows.map((row) => ({ row, ...machine })));
   const hotAdds = hasHotAdd ? machines : [];
@@ -60,6 +64,11 @@ export async function benchIpi(patterns: readonly string[], flags: IpiFlags): Pr
   for (const each of hotAdds) {
     tell(`${HOT_ADD}, ${each.cpus} CPUs, ${each.mode}`, hotAddObstacle(each));
   }
+  if (page !== undefined) {
+    const about = [legend(flags, peers), hostLine()];
+    page.write(ipiPage({ results, hotAdds: added, about }));
+    page.close();
+  }
   if (flags.json) {
     const report = { rows: ipiRecords(results), hotAdd: hotAddRecords(added) };
     stdout.write(`${JSON.stringify(report, undefined, 2)}\n`);
@@ -70,6 +79,12 @@ export async function benchIpi(patterns: readonly string[], flags: IpiFlags): Pr
     if (added.length > 0) stdout.write(`${hotAddTable(added)}\n`);
     stdout.write(`${legend(flags, peers)}\n`);
   }
+}
+
+/** Whose wall time it is. */
+function hostLine(): string {
+  const [first] = hostCpus();
+  return `Host: ${hostCpus().length} × ${first?.model ?? "unknown CPU"}, Node ${versions.node}.`;
 }
 
 function nameOf({ row, cpus, mode }: IpiCase): string {

@@ -12,6 +12,10 @@ const ONE_AND_ONE = [
   { apicId: 0, isEnabled: true },
   { apicId: 0x123, isEnabled: false },
 ];
+const TWO_SHORT = [
+  { apicId: 0, isEnabled: true },
+  { apicId: 1, isEnabled: true },
+];
 const MANY = Array.from({ length: 300 }, (_, i) => ({ apicId: i * 7, isEnabled: i < 4 }));
 
 /** Tables by signature, found as an operating system finds them: from the RSDP. */
@@ -58,12 +62,12 @@ describe("acpiTables", () => {
 
   it("lists short IDs as type 0, long ones as type 9, in the MADT", () => {
     const madt = walk(acpiTables(ONE_AND_ONE, BASE)).get("APIC")!;
-    expect(madt.length).toBe(80);
+    expect(madt.length).toBe(92);
     expect([...madt.subarray(44, 52)]).toEqual([0, 8, 0, 0, 1, 0, 0, 0]);
     expect([...madt.subarray(52, 68)]).toEqual([
       9, 16, 0, 0, 0x23, 1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0,
     ]);
-    expect([...madt.subarray(68)]).toEqual([1, 12, 0, 0, 0, 0, 0xc0, 0xfe, 0, 0, 0, 0]);
+    expect([...madt.subarray(80)]).toEqual([1, 12, 0, 0, 0, 0, 0xc0, 0xfe, 0, 0, 0, 0]);
   });
 });
 
@@ -78,9 +82,10 @@ function has(tool: string): boolean {
 
 describe.skipIf(!has("iasl") || !has("acpiexec"))("acpiTables in ACPICA", () => {
   it.each([
-    ["one CPU and a possible one", ONE_AND_ONE],
-    ["300 sparse CPUs", MANY],
-  ])("can be disassembled and executed: %s", (_, cpus) => {
+    ["two CPUs", TWO_SHORT, "Local APIC NMI"],
+    ["one CPU and a possible one", ONE_AND_ONE, "Local x2APIC NMI"],
+    ["300 sparse CPUs", MANY, "Local x2APIC NMI"],
+  ])("can be disassembled and executed: %s", (_, cpus, nmi) => {
     const folder = mkdtempSync(join(tmpdir(), "x2vm-acpi-"));
     try {
       for (const [signature, table] of walk(acpiTables(cpus, BASE)))
@@ -91,6 +96,7 @@ describe.skipIf(!has("iasl") || !has("acpiexec"))("acpiTables in ACPICA", () => 
         stdio: ["ignore", "pipe", "pipe"],
       });
       expect(iasl).not.toMatch(/error/i);
+      expect(readFileSync(join(folder, "APIC.dsl"), "utf8")).toContain(`[${nmi}]`);
       for (const object of ["\\_SB.C001._MAT", "\\_SB.C001._STA", "\\_SB.COM1._CRS", "\\_S5"]) {
         const acpiexec = execFileSync("acpiexec", ["-b", `evaluate ${object}`, "DSDT.aml"], {
           cwd: folder,
