@@ -78,6 +78,7 @@ export class Machine {
       vcpuIndexOf: (apicId) => this.#vcpuIndexOf(apicId),
       isTaken: (apicId) => core.exports.findVcpu(apicId) >= 0,
       isListClosed: options.possibleApicIds !== undefined,
+      vcpuCapacity: options.vcpuCapacity,
       addVcpu: (apicId, flags) => {
         const vcpuIndex = this.#addVcpu(apicId, flags);
         return this.vcpus[vcpuIndex]!; // the list grows with the CPU
