@@ -107,6 +107,7 @@ export class Machine {
       vcpuIndexOf: (apicId) => this.#vcpuIndexOf(apicId),
       assertUsable: () => this.#assertUsable(),
     });
+    core.exports.setInstructionNs(options.instructionNs);
     if (saved !== undefined) {
       saved.restoreTo(core, this.#board);
       return;
