@@ -358,9 +358,10 @@ export class Machine {
 
   /** A second machine that goes on from here as this one does; or under another policy. @throws X2vmError BAD_OPTION */
   fork({ policy }: { readonly policy?: string } = {}): Promise<Machine> {
-    const { build, wasm } = this.#options;
+    const { build, wasm, translateAfter } = this.#options;
     return Machine.restore(this.snapshot(), {
       build,
+      ...(translateAfter === 0 ? { translate: false } : { translateAfter }),
       ...(wasm === undefined ? {} : { wasm }),
       ...(policy === undefined ? {} : { policy }),
     });

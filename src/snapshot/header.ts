@@ -55,7 +55,7 @@ export function writeHeader(header: SnapshotHeader, policyText: string): string 
 export function readHeader(
   text: string,
   memoryBytes: number,
-  source: Pick<MachineOptions, "build" | "wasm" | "translate">,
+  source: Pick<MachineOptions, "build" | "wasm" | "translate" | "translateAfter">,
 ): SnapshotHeader {
   const header = record("header", parse(text));
   const options = record("options", header["options"]);
