@@ -23,7 +23,7 @@ import { placeRam, placeVcpus, ramBase, ramBytes as ramSize, vcpuAt } from "../l
 import { beforeStore, placeCodeMap } from "../mem/code-map";
 import { NO_GPA } from "../mem/paging";
 import { probe } from "../mem/access";
-import { flushTlb } from "../mem/tlb";
+import { flushTlb } from "../mem/space";
 import { KNOB_TSC_DEADLINE, KNOB_X2APIC, REQ_EXTINT, SS } from "../abi";
 import { FEATURE_TSC_DEADLINE, FEATURE_X2APIC, WORD_KVM_EAX } from "../x86/cpuid";
 import { AR_DPL, AR_DPL_SHIFT } from "../x86/descriptor";

@@ -24,6 +24,7 @@ import { Lapic } from "../apic/lapic";
 import { lapicCreate, lapicRemove, lapicReset } from "../apic/reset";
 import { signature } from "../cpu/cpuid";
 import { openSlot, vcpuAt, vcpuCapacity, vcpuCount } from "../layout";
+import { flushTlb } from "../mem/space";
 import { Vcpu } from "../vcpu";
 import { markRunnable, unmarkRunnable } from "./runnable";
 import { powerUp } from "./reset";
@@ -62,6 +63,7 @@ export function addVcpu(apicId: u32, flags: u32): i32 {
   powerUp(cpu, signature);
   lapicReset(lapic, isBsp);
   if (flags & ADD_X2APIC) writeApicBase(lapic, lapic.apicBase | APIC_BASE_EXTD, true);
+  flushTlb(cpu); // the LAPIC's page may have moved
   updateTimer(vcpuIndex);
   cpu.request = 0;
   cpu.runState = isBsp ? RUNNABLE : UNINITIALIZED;

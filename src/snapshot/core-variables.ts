@@ -33,6 +33,8 @@ export const CORE_VARIABLES: readonly CoreVariable[] = [
   variable("mem/tlb/pageFlushes", U32),
   variable("mem/tlb/epoch", U32),
   variable("mem/tlb/nextAsid", 4096n, 4n),
+  variable("mem/space/founded", 1023n),
+  variable("mem/space/foundedIn", U32),
   variable("cpu/cpuid/signature", U32),
   variable("cpu/cpuid/threadShift", 31n),
   variable("cpu/cpuid/coreShift", 31n),
