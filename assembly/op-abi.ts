@@ -67,6 +67,8 @@ export const HANDLER_TWO_BYTE = 1;
 export const HANDLER_THREE_BYTE = 2;
 export const HANDLER_UD = 3;
 export const HANDLER_TOO_LONG = 4;
+/** D8..DF: fpu/x87-short.ts, and where that does nothing, as out of line. */
+export const X87 = 5;
 
 /**
  * ALU handlers: ALU + (operation * 2 + is64) * 5 + form.

@@ -57,7 +57,9 @@ import {
   CMOV_RR,
   JMP_R,
   CALL_R,
+  X87,
 } from "../op-abi";
+import { x87Form } from "../fpu/x87-short";
 import { sseHandler } from "./handler-sse";
 import { MODE_64, MODE_FLAT, MODE_SS32, MODE_SSE } from "./mode";
 import {
@@ -113,6 +115,9 @@ function oneByte(op: Op, mode: u32, isRegister: bool): u32 {
     case 0x70 >> 3:
     case 0x78 >> 3:
       return JCC + (opcode & 15);
+    case 0xd8 >> 3:
+      op.imm = <i64>x87Form(opcode, op.extension, isRegister);
+      return X87;
     case 0xb8 >> 3:
       if (wide === 0) op.imm = <i64>(<u32>op.imm);
       return MOV_RI + 1;

@@ -7,6 +7,8 @@ import { SS } from "../abi";
 import { FAULT_BEYOND, FAULT_TRAP, raise, raiseWithError, throughStack } from "../fault";
 import { isCanonical } from "../mem/paging";
 import { CALL, CALL_R, JMP, JMP_R, PUSH, RET, SSE } from "../op-abi";
+import { executeX87 } from "../fpu/x87";
+import { shortX87 } from "../fpu/x87-short";
 import { Vcpu } from "../vcpu";
 import { GP, UD } from "../x86/exception";
 import {
@@ -70,6 +72,9 @@ function outOfLine(cpu: Vcpu, op: Op): void {
       break;
     case 4:
       raiseWithError(cpu, GP, 0);
+      break;
+    case 5:
+      if (!shortX87(cpu, op)) executeX87(cpu, op);
       break;
     default:
       raise(cpu, UD);
@@ -395,6 +400,7 @@ export function execute(cpu: Vcpu, limit: u32): u32 {
         // for its registers.
         case 0: setCurrentOp(op); executeOneByte(cpu, op); if (cpu.fault !== 0) leaveBlock(); break;
         case 1: setCurrentOp(op); executeTwoByte(cpu, op); if (cpu.fault !== 0) leaveBlock(); break;
+        case 5: if (!shortX87(cpu, op)) outOfLine(cpu, op); break;
         case 2: outOfLine(cpu, op); break;
         default: outOfLine(cpu, op); break;
       }

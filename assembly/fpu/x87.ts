@@ -75,21 +75,30 @@ export function fwait(cpu: Vcpu, op: Op): void {
   else pending(cpu);
 }
 
-/** Saves the last instruction pointer, and the last opcode when its exception is unmasked, as current CPUs do. */
-function record(cpu: Vcpu, op: Op, fpu: Fpu): void {
-  const rip = nextRip(cpu, op) - op.length;
+/** Saves the pointers to the last instruction and its operand. */
+function recordPointers(cpu: Vcpu, op: Op, fpu: Fpu): void {
   const base = changetype<usize>(fpu);
-  store<u64>(base, rip, FPU_FIP);
+  store<u64>(base, nextRip(cpu, op) - op.length, FPU_FIP);
   store<u16>(base, cpu.segment(CS).selector, FPU_FCS);
   if (op.isMemory) {
     store<u64>(base, offsetOf(cpu, op), FPU_FDP);
     store<u16>(base, cpu.segment(op.segment).selector, FPU_FDS);
   }
+}
+
+/** The same, and the last opcode when its exception is unmasked, as current CPUs do. */
+function record(cpu: Vcpu, op: Op, fpu: Fpu): void {
+  recordPointers(cpu, op, fpu);
   if (!(fpu.fsw() & FSW_ES)) return;
+  const rip = nextRip(cpu, op) - op.length;
   // The ModRM byte is the one after D8..DF; what stands before are prefixes.
   for (let i: u32 = 0; i < op.length; i++) {
     if ((codeByte(cpu, rip + i) & 0xf8) !== 0xd8) continue;
-    store<u16>(base, <u16>(((op.opcode & 7) << 8) | codeByte(cpu, rip + i + 1)), FPU_FOP);
+    store<u16>(
+      changetype<usize>(fpu),
+      <u16>(((op.opcode & 7) << 8) | codeByte(cpu, rip + i + 1)),
+      FPU_FOP,
+    );
     return;
   }
 }

@@ -64,18 +64,10 @@ export function obstacle({ row, cpus, mode }: IpiCase): string | undefined {
   return undefined;
 }
 
-/**
- * Measures one case.
- *
- * @param machine - what to run it on, with as many CPUs; default: IDs from 0
- * @throws Error when a guest fails
- */
-export async function measureIpi(
-  each: IpiCase,
-  options: IpiOptions,
-  machine: MachineOptions = machineOf(each, options.policy),
-): Promise<IpiResult> {
+/** Measures one case. @throws Error when a guest fails */
+export async function measureIpi(each: IpiCase, options: IpiOptions): Promise<IpiResult> {
   const image = readFileSync(options.imagePath);
+  const machine = machineOf(each, options.policy);
   const words = commandLine(each, countOf(each.row, each.cpus));
   const first = await runHere(image, `${words} latency distribution`, machine); // warms the engine up, too
   const nsHere: number[] = [];
@@ -151,7 +143,7 @@ function peerObstacle(peer: Peer, { row, cpus, mode }: IpiCase): string | undefi
 }
 
 /** The machine of a case. */
-function machineOf({ row, cpus }: IpiCase, policy: string): MachineOptions {
+export function machineOf({ row, cpus }: IpiCase, policy: string): MachineOptions {
   return {
     cpus,
     policy,

@@ -42,7 +42,6 @@ export async function runHeadline(
     hotplugs: [{ apicId: NEW_ID, moment: { ns: HOTPLUG_NS } }],
     unplugs: [],
     inputs: [],
-    saves: [],
     forceHotplug: false,
     faults: [],
     input: undefined,

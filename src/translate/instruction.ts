@@ -169,6 +169,7 @@ export function translateOp(e: Emitter, ops: readonly MicroOp[], index: number):
     case op.HANDLER_ONE_BYTE:
     case op.HANDLER_TWO_BYTE:
     case op.HANDLER_THREE_BYTE:
+    case op.X87:
       e.outOfLine(micro);
       return true;
     default:
