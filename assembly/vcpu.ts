@@ -60,9 +60,9 @@ export class Vcpu {
   mode: u32;
   /** Current privilege level, 0..3. */
   cpl: u32;
-  /** First of the four TLB tags of this vCPU's address space (mem/tlb.ts). */
+  /** First of the four TLB tags of this vCPU's address space (mem/space.ts). */
   asid: u32;
-  /** TLB generation in which `asid` was given; a stale one means: take a new asid. */
+  /** TLB epoch in which `asid` and `space` were given; in any other they mean nothing. */
   asidEpoch: u32;
   /** SHADOW_STI or SHADOW_MOV_SS: holds for the next instruction boundary only. */
   shadow: u32;
@@ -97,7 +97,8 @@ export class Vcpu {
   tlbSalt: u32;
   idtrBase: u64;
   idtrLimit: u32;
-  private pad1: u32;
+  /** The address space that `asid` belongs to (mem/space.ts). */
+  space: u32;
   cr0: u64;
   cr2: u64;
   cr3: u64;

@@ -2,13 +2,15 @@
 ;
 ; Contract    see lib/guest.inc (multiboot 1, loaded at 1 MiB, `main` in 64-bit mode on the boot CPU).
 ; CPUs        as many as the machine started with, with APIC IDs 0, 1, 2 ...
-; Words       `each`: wakes them one by one, by INIT and STARTUP to the ID of each, and waits for it;
+; Words       `interrupts`: then they wait for interrupts, with stacks, in x2APIC mode: one broadcast to all of them,
+;             UNICASTS to one after the other, and a loop of the boot CPU while all others are idle.
+;             `each`: wakes them one by one, by INIT and STARTUP to the ID of each, and waits for it;
 ;             without it one broadcast of INIT and one of STARTUP wakes all.
-;             `stacks`: each has a stack of its own, 64 bytes for each CPU from 16 MiB on: a million need `--memory 128M`;
+;             `stacks`: each has a stack of its own, 128 bytes for each CPU from 16 MiB on: a million need `--memory 160M`;
 ;             without it they have none. `xapic-only`, `wall`: lib/guest.inc.
 ; Lines       what it takes lies between START and END.
 ; Method      a CPU starts in real mode, goes to 64-bit mode, asks CPUID for its ID, sets the ID's bit in a bitmap,
-;             counts itself with LOCK INC, and halts with interrupts off. The boot CPU then checks count, bits and stacks.
+;             counts itself with LOCK INC, and halts. The boot CPU then checks count, bits and stacks.
 ;             In place of lib/trampoline.inc, which keeps a record of each CPU, stands a trampoline that keeps nothing.
 
 %define MAX_CPUS 1                              ; records of lib/percpu.inc: the boot CPU's
@@ -16,10 +18,17 @@
 
 MOST_CPUS    equ 1 << 20
 STACKS       equ 16 << 20
-STACK_BYTES_EACH equ 64
+STACK_SHIFT  equ 7
+STACK_BYTES_EACH equ 1 << STACK_SHIFT
 ARRIVAL_US   equ 100000                         ; longest wait for all of them
 ONE_US       equ 1000                           ; ... and for one of them
+VECTOR       equ 0x40
+UNICASTS     equ 100000
+STRIDE       equ 7919                           ; CPUs from one unicast's target to the next: far apart in memory
+LOOPS        equ 10000000
 NB_CPUS_MOST equ 0xffff                         ; fw_cfg can count no further
+
+CR0_ET       equ 1 << 4
 
 HOTPLUG_SELECT equ 0xcd8                        ; CPU-hotplug registers: QEMU docs/specs/acpi_cpu_hotplug
 HOTPLUG_FLAGS  equ 0xcdc
@@ -33,7 +42,10 @@ again:     resq 1                               ; of them, those that found thei
 alignb 64
 beyond:    resq 1                               ; of them, those whose ID has no bit
 alignb 64
+taken:     resq 1                               ; interrupts, by all of them
+alignb 64
 stacks_on: resq 1
+interrupts_on: resq 1
 expected:  resq 1
 bitmap:    resb MOST_CPUS / 8
 
@@ -44,6 +56,14 @@ main:
     line "CPUs: ", dec, [expected]
     cmp rax, MOST_CPUS
     ja .too_many
+    has_word "interrupts"
+    jnc .no_interrupts
+    cmp qword [use_x2apic], 0
+    je .no_x2apic
+    mov qword [interrupts_on], 1
+    mov qword [stacks_on], 1
+    call set_gate
+.no_interrupts:
     has_word "stacks"
     jnc .no_stacks
     mov qword [stacks_on], 1
@@ -67,7 +87,12 @@ main:
     je .done
     call count_stacks
     check_equal "each used its own stack", rcx, rax
+    cmp qword [interrupts_on], 0
+    jne interrupt_all
 .done:
+    ret
+.no_x2apic:
+    fail "interrupts", "they need x2APIC mode"
     ret
 .too_many:
     fail "CPUs", "the bitmap ends at ", dec, MOST_CPUS
@@ -141,6 +166,72 @@ wake_each:
     line "END"
     ret
 
+; VECTOR goes straight to its handler. Clobbers RAX.
+set_gate:
+    lea rax, [handler]
+    mov [idt + VECTOR * 16], ax
+    shr rax, 16
+    mov [idt + VECTOR * 16 + 6], ax
+    ret
+
+; After the checks: what interrupts cost. R8 = other CPUs; there is at least one.
+interrupt_all:
+    mov r8, [expected]
+    dec r8
+    jz .done
+    line "START interrupt to all"
+    send_ipi 0, ICR_ALL_BUT_SELF | ICR_ASSERT | VECTOR
+    wait_for ARRIVAL_US, qword [taken], ae, r8
+    line "END"
+    check_equal "all took the broadcast", [taken], r8
+
+    line "START unicasts"
+    mov r9, r8                                  ; R9 = interrupts that must have been taken
+    mov r10d, UNICASTS
+    xor r11d, r11d                              ; R11 = ID of the target, less one
+    xor edx, edx
+    mov eax, STRIDE
+    div r8
+    mov r12, rdx                                ; R12 = from one target to the next
+.unicast:
+    inc r9
+    lea edx, [r11 + 1]
+    mov eax, ICR_ASSERT | VECTOR
+    mov ecx, X2APIC_MSR + APIC_ICR
+    wrmsr
+.wait:
+    pause
+    cmp [taken], r9
+    jb .wait
+    add r11, r12
+    cmp r11, r8
+    jb .in_range
+    sub r11, r8
+.in_range:
+    dec r10d
+    jnz .unicast
+    line "END"
+    check_equal "each took its unicasts", [taken], r9
+
+    line "START loop"
+    mov ecx, LOOPS
+.loop:
+    dec ecx
+    jnz .loop
+    line "END"
+.done:
+    ret
+
+; On the stack of whoever waits; it does nothing else, so its registers are free.
+align 16
+handler:
+    lock inc qword [taken]
+    xor eax, eax
+    xor edx, edx
+    mov ecx, X2APIC_MSR + APIC_EOI
+    wrmsr
+    iretq
+
 ; Returns RCX = bits 1 .. expected - 1 that are set, RAX = expected - 1. Clobbers RDX.
 count_bits:
     mov rax, [expected]
@@ -167,7 +258,7 @@ count_stacks:
     test rdx, rdx
     jz .done
     mov rsi, rdx
-    shl rsi, 6
+    shl rsi, STACK_SHIFT
     cmp [rsi + STACKS + STACK_BYTES_EACH - 8], rdx
     jne .next
     inc ecx
@@ -204,7 +295,7 @@ wake_gdt_pointer:
     dd gdt
 wake_end:
 
-CR0_ET equ 1 << 4
+
 
 bits 64
 align 16
@@ -221,9 +312,11 @@ wake_64:
     cmp qword [stacks_on], 0
     je .count
     mov esp, edx
-    shl esp, 6
+    shl esp, STACK_SHIFT
     add esp, STACKS + STACK_BYTES_EACH          ; (fits 32 bits, so that RSP is clean)
     push rdx
+    cmp qword [interrupts_on], 0
+    jne .open
 .count:
     lock inc qword [arrived]
 .halt:
@@ -232,6 +325,21 @@ wake_64:
 .beyond:
     lock inc qword [beyond]
     jmp .count
+.open:
+    mov ecx, IA32_APIC_BASE
+    rdmsr
+    or eax, APIC_BASE_EN | APIC_BASE_EXTD
+    wrmsr
+    mov ecx, X2APIC_MSR + APIC_SVR
+    mov eax, SVR_ENABLED | SPURIOUS_VECTOR
+    xor edx, edx
+    wrmsr
+    lidt [idt_pointer]
+    lock inc qword [arrived]
+    sti
+.wait:
+    hlt
+    jmp .wait
 
 ap_main:                                        ; lib/trampoline.inc names it; nobody comes by there
     ret

@@ -40,6 +40,8 @@ interface CoreExports extends ApicExports {
   currentVcpu(): number;
   lastException(vcpuIndex: number): number;
   setStopTime(ns: number): void;
+  /** @param ns - 1..1000, before the first `run` */
+  setInstructionNs(ns: number): void;
   clock(): number;
   preciseClock(): number;
   retired(): number;

@@ -19,6 +19,7 @@ export interface PlugSetup {
   interrupts(): Interrupts;
   /** Only CPUs that have a slot from the start can come. */
   readonly isListClosed: boolean;
+  readonly vcpuCapacity: number;
   isTaken(apicId: number): boolean;
   /** @throws X2vmError NO_VCPU */
   vcpuIndexOf(apicId: number): number;
@@ -50,7 +51,7 @@ export class CpuPlugs {
     const isX2apic = interrupts.policy.knobs.get("hotplugX2apic") === 1;
     const vcpu = this.#setup.addVcpu(request.apicId, isX2apic ? abi.ADD_X2APIC : 0);
     const known = block.slotOf(request.apicId);
-    const slot = known >= 0 ? known : block.addSlot(request.apicId, false);
+    const slot = known >= 0 ? known : block.slotFor(request.apicId, this.#setup.vcpuCapacity);
     this.#tell("added", request.apicId);
     block.insert(slot);
     return vcpu;

@@ -78,6 +78,7 @@ export class Machine {
       vcpuIndexOf: (apicId) => this.#vcpuIndexOf(apicId),
       isTaken: (apicId) => core.exports.findVcpu(apicId) >= 0,
       isListClosed: options.possibleApicIds !== undefined,
+      vcpuCapacity: options.vcpuCapacity,
       addVcpu: (apicId, flags) => {
         const vcpuIndex = this.#addVcpu(apicId, flags);
         return this.vcpus[vcpuIndex]!; // the list grows with the CPU
@@ -106,6 +107,7 @@ export class Machine {
       vcpuIndexOf: (apicId) => this.#vcpuIndexOf(apicId),
       assertUsable: () => this.#assertUsable(),
     });
+    core.exports.setInstructionNs(options.instructionNs);
     if (saved !== undefined) {
       saved.restoreTo(core, this.#board);
       return;
@@ -356,9 +358,10 @@ export class Machine {
 
   /** A second machine that goes on from here as this one does; or under another policy. @throws X2vmError BAD_OPTION */
   fork({ policy }: { readonly policy?: string } = {}): Promise<Machine> {
-    const { build, wasm } = this.#options;
+    const { build, wasm, translateAfter } = this.#options;
     return Machine.restore(this.snapshot(), {
       build,
+      ...(translateAfter === 0 ? { translate: false } : { translateAfter }),
       ...(wasm === undefined ? {} : { wasm }),
       ...(policy === undefined ? {} : { policy }),
     });

@@ -29,6 +29,11 @@ export interface MachineOptions {
   readonly translate?: boolean;
   /** How often a block of code is entered before it is translated, from 1: for tests. */
   readonly translateAfter?: number;
+  /**
+   * Virtual time that an instruction takes while one CPU runs, 1 (default) .. 1000 ns. A guest that waits in a loop for
+   * seconds needs fewer instructions for it on a slower CPU; its TSC ticks at 1 GHz all the same.
+   */
+  readonly instructionNs?: number;
   /** Which build of the core: the optimised one (default) or the one with assertions. */
   readonly build?: CoreBuild;
   /** The core itself, where the package's own file cannot be used: bytes, a compiled module or a URL. */
@@ -46,6 +51,7 @@ export interface ResolvedOptions {
   readonly seed: number;
   /** 0: nothing is translated. */
   readonly translateAfter: number;
+  readonly instructionNs: number;
   readonly build: CoreBuild;
   readonly wasm: CoreSource | undefined;
 }
@@ -60,6 +66,7 @@ const SPARE_VCPUS = 64;
  * interpreted. With less than this a boot of Linux gets slower, for most of its code never runs so often.
  */
 const TRANSLATE_AFTER = 40_000;
+const MAX_INSTRUCTION_NS = 1000;
 
 /** No CPU has this ID: it addresses all of them. */
 export const BROADCAST_APIC_ID = 0xffffffff;
@@ -112,6 +119,7 @@ export function resolveOptions(options: MachineOptions): ResolvedOptions {
       options.translate === false
         ? 0
         : integer("translateAfter", options.translateAfter ?? TRANSLATE_AFTER, 1, 2 ** 30),
+    instructionNs: integer("instructionNs", options.instructionNs ?? 1, 1, MAX_INSTRUCTION_NS),
     build,
     wasm: options.wasm,
   };

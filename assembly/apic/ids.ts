@@ -1,8 +1,8 @@
 /**
  * From x2APIC ID to vCPU: a plain array for IDs below the number of slots, a hash table for the rest of the 32 bits.
  *
- * Both hold vcpuIndex + 1, so that zeroed memory means "nobody". An ID stays bound for the life of the instance: a slot
- * is not given back when its CPU is removed, and the same CPU comes back into the same slot.
+ * Both hold vcpuIndex + 1, so that zeroed memory means "nobody". An ID stays bound when its CPU is removed, so that the
+ * same CPU comes back into the same slot, until another CPU takes the slot over.
  */
 import { reserve } from "../layout";
 
@@ -37,7 +37,7 @@ export function findApicId(apicId: u32): i32 {
   return load<i32>(entryOf(apicId), 4) - 1;
 }
 
-/** Binds an ID to a slot. At most as many IDs as there are slots may ever be bound. */
+/** Binds an ID to a slot. At most as many IDs as there are slots may be bound at a time. */
 export function bindApicId(apicId: u32, vcpuIndex: u32): void {
   if (apicId < denseCount) {
     store<u32>(dense + ((<usize>apicId) << 2), vcpuIndex + 1);
@@ -46,6 +46,29 @@ export function bindApicId(apicId: u32, vcpuIndex: u32): void {
   const entry = entryOf(apicId);
   store<u32>(entry, apicId);
   store<u32>(entry, vcpuIndex + 1, 4);
+}
+
+/** Takes an ID off its slot. */
+export function unbindApicId(apicId: u32): void {
+  if (apicId < denseCount) {
+    store<u32>(dense + ((<usize>apicId) << 2), 0);
+    return;
+  }
+  // Linear probing without gaps: what was pushed past this entry moves back.
+  const mask = ((<u32>1) << sparseBits) - 1;
+  let gap = entryOf(apicId);
+  let n = (<u32>(gap - sparse) >> 3) & mask;
+  for (;;) {
+    n = (n + 1) & mask;
+    const entry = sparse + ((<usize>n) << 3);
+    if (load<u32>(entry, 4) === 0) break;
+    const home = (load<u32>(entry) * HASH_MULTIPLIER) >> (32 - sparseBits);
+    const gapAt = <u32>(gap - sparse) >> 3;
+    if (((n - home) & mask) < ((n - gapAt) & mask)) continue;
+    store<u64>(gap, load<u64>(entry));
+    gap = entry;
+  }
+  store<u64>(gap, 0);
 }
 
 /** The entry that holds an ID, or the free one where it belongs. The table is at most half full, so there is one. */

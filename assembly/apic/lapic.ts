@@ -137,6 +137,11 @@ export class Lapic {
     return (this.flags & PRESENT) !== 0;
   }
 
+  /** Gone with its CPU. */
+  get isRemoved(): bool {
+    return (this.flags & REMOVED) !== 0;
+  }
+
   @inline
   get isX2apic(): bool {
     return (this.flags & X2APIC_MODE) !== 0;

@@ -10,7 +10,7 @@
 import { CS, TR } from "../abi";
 import { raise, raiseWithError } from "../fault";
 import { readEntry } from "../mem/physical";
-import { flushTlb } from "../mem/tlb";
+import { flushTlb } from "../mem/space";
 import { Vcpu } from "../vcpu";
 import {
   CR0_AM,

@@ -9,7 +9,7 @@
 import { FS, GS } from "../abi";
 import { raiseWithError } from "../fault";
 import { isCanonical } from "../mem/paging";
-import { flushTlb } from "../mem/tlb";
+import { flushTlb } from "../mem/space";
 import { Vcpu } from "../vcpu";
 import { CR0_PG, EFER_LMA, EFER_LME, EFER_NXE, EFER_SCE } from "../x86/cr";
 import * as feature from "../x86/cpuid";

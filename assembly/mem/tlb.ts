@@ -4,8 +4,8 @@
  *     entry   0 tag u64 = page of gva | asid + privilege      8 addend u32: host offset = gva + addend (mod 2^32)
  *
  * One compare of the tag with the page of an access's *last* byte covers presence, permission and page crossing.
- * An address space (asid) is a group of four tags; a flush takes a fresh asid, so it costs nothing. When they run out,
- * all entries are dropped and a new epoch begins; a vCPU with an old epoch takes a new asid when it next runs.
+ * An asid is a group of four tags; a flush takes a fresh one (space.ts), so it costs nothing. When they run out, all
+ * entries are dropped and a new epoch begins.
  */
 import { Vcpu } from "../vcpu";
 import { CR0_AM, CR4_SMAP } from "../x86/cr";
@@ -23,13 +23,13 @@ export const tlbWrite: usize = memory.data(<i32>TLB_BYTES, 64);
 export const tlbExecute: usize = memory.data(<i32>TLB_BYTES, 64);
 
 /** What an address space adds to the places of its entries. @param tag - any tag of the address space */
-function saltOf(tag: u32): u32 {
+export function saltOf(tag: u32): u32 {
   return (tag >> 2) * 89;
 }
 
 /**
- * Place of an address in the arrays, in bytes. The address space is mixed in, so that vCPUs which run the same code
- * at the same addresses do not take each other's entries.
+ * Place of an address in the arrays, in bytes. The address space is mixed in, so that spaces with the same code at
+ * the same addresses do not take each other's entries.
  */
 export function tlbSlot(cpu: Vcpu, gva: u64): usize {
   return (<usize>(((gva >> 12) ^ <u64>cpu.tlbSalt) & TLB_MASK)) << 4;
@@ -44,8 +44,14 @@ export const TAG_SLOW: u32 = 3; // never filled: alignment checks or data breakp
 /** Counts what the tags do not show: pages dropped from a living address space, and epochs. */
 export let pageFlushes: u32 = 1;
 
-let epoch: u32 = 1;
-let nextAsid: u32 = 4;
+/** asids of an epoch: tags have twelve bits, and the first four tags belong to nobody. */
+export const ASIDS: u32 = 1023;
+const FIRST_ASID: u32 = 4;
+const ASID_STEP: u32 = 4;
+
+/** Counts the times that all entries were dropped: what is known about asids of an earlier epoch is void. */
+export let epoch: u32 = 1;
+let nextAsid: u32 = FIRST_ASID;
 
 /** Drops every entry of every address space. */
 export function flushAll(): void {
@@ -55,22 +61,24 @@ export function flushAll(): void {
   memory.fill(largePages, 0, 512);
   epoch++;
   pageFlushes++;
-  nextAsid = 4;
+  nextAsid = FIRST_ASID;
 }
 
-/** Gives `cpu` an empty address space: what MOV CR3 and every change of paging mode do. */
-export function flushTlb(cpu: Vcpu): void {
-  if (nextAsid > 4092) flushAll();
-  cpu.asid = nextAsid;
-  cpu.asidEpoch = epoch;
-  cpu.tlbSalt = saltOf(nextAsid);
-  nextAsid += 4;
-  updateTlbTag(cpu);
+/** Sees to it that there is an asid to take: it may begin a new epoch. */
+export function makeRoom(): void {
+  if (nextAsid >= FIRST_ASID + ASIDS * ASID_STEP) flushAll();
 }
 
-/** To be called before `cpu` runs: renews an asid of an earlier epoch. */
-export function enterTlb(cpu: Vcpu): void {
-  if (cpu.asidEpoch !== epoch) flushTlb(cpu);
+/** An asid without entries. The caller made room. */
+export function takeAsid(): u32 {
+  const asid = nextAsid;
+  nextAsid += ASID_STEP;
+  return asid;
+}
+
+/** True for an asid that was taken in this epoch. */
+export function isTaken(asid: u32): bool {
+  return (asid & 3) === 0 && asid >= FIRST_ASID && asid < nextAsid;
 }
 
 /** One bit for each large page that was entered since the last `flushAll`, by a hash: 4096 bits. */
@@ -93,16 +101,13 @@ export function noteLargePage(gva: u64, shift: u32): void {
   store<u8>(cell, load<u8>(cell) | <u8>((<u32>1) << (bit & 7)));
 }
 
-/**
- * Drops the page of `gva` from the address space of `cpu` (INVLPG).
- *
- * A large page is entered 4 KiB at a time, so where one may be in use the whole address space goes.
- */
-export function flushPage(cpu: Vcpu, gva: u64): void {
-  if (isLarge(gva, 21) || isLarge(gva, 22) || isLarge(gva, 30)) {
-    flushTlb(cpu);
-    return;
-  }
+/** True when `gva` may have been translated by a large page in this epoch. */
+export function mayBeLarge(gva: u64): bool {
+  return isLarge(gva, 21) || isLarge(gva, 22) || isLarge(gva, 30);
+}
+
+/** Drops a page of 4 KiB from the asid of `cpu`. */
+export function dropPage(cpu: Vcpu, gva: u64): void {
   pageFlushes++;
   const slot = tlbSlot(cpu, gva);
   store<u64>(tlbRead + slot, 0);
@@ -172,14 +177,5 @@ function restoreEntries(array: usize, savedRamBase: usize): bool {
     if ((gpa & 0xfff) !== 0 || gpa >= ramBytes) return false;
     store<u32>(entry, <u32>ramBase + gpa - page, 8);
   }
-  return true;
-}
-
-/** Derives what a restored vCPU knows of its address space. @returns false when it cannot be one of this epoch */
-export function restoreAsid(cpu: Vcpu): bool {
-  if ((cpu.asid & 3) !== 0 || cpu.asid >= 4096) return false;
-  if (cpu.asidEpoch === epoch && cpu.asid < 4) return false;
-  cpu.tlbSalt = saltOf(cpu.asid);
-  updateTlbTag(cpu);
   return true;
 }

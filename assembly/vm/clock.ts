@@ -1,8 +1,8 @@
 /**
  * The virtual clock: one for the machine, in nanoseconds.
  *
- * An instruction takes 1 ns divided by the number of vCPUs that run, so that N busy CPUs look parallel. Time is counted
- * in 2^-24 ns; the share is fixed for a slice, and the clock never runs backwards between vCPUs.
+ * An instruction takes 1 ns (or what `setInstructionNs` says) divided by the number of vCPUs that run, so that N busy
+ * CPUs look parallel. Time is counted in 2^-24 ns; the share is fixed for a slice, and the clock never runs backwards between vCPUs.
  */
 import { retiredSoFar } from "../cpu/run";
 
@@ -12,12 +12,19 @@ const FRACTION: u64 = (1 << 24) - 1;
 let time: u64 = 0;
 let fraction: u64 = 0;
 let perInstruction: u64 = 1 << 24;
+/** ns that an instruction takes while one vCPU runs. */
+let instructionNs: u64 = 1;
 /** Instructions of the present slice before the present `execute`. */
 let used: u64 = 0;
 
+/** Makes the CPUs slower. Before the first slice. @param ns - of an instruction, 1..1000 */
+export function setInstructionNs(ns: u32): void {
+  instructionNs = ns;
+}
+
 /** Starts a slice. @param sharers - vCPUs that run in turn, at least 1 */
 export function beginSlice(sharers: u32): void {
-  perInstruction = ((<u64>1) << FRACTION_BITS) / sharers;
+  perInstruction = (instructionNs << FRACTION_BITS) / sharers;
   if (perInstruction === 0) perInstruction = 1;
 }
 
@@ -56,7 +63,7 @@ export function instructionsUntil(ns: u64, most: u32): u32 {
   const present = clockNs();
   if (ns <= present) return 0;
   // Beyond what `most` instructions can take: also keeps the product below 2^64.
-  if (ns - present > most) return most;
+  if (ns - present > most * instructionNs) return most;
   const need = ((ns - time) << FRACTION_BITS) - fraction - used * perInstruction;
   return <u32>min<u64>((need + perInstruction - 1) / perInstruction, most);
 }

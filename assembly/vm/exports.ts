@@ -23,11 +23,11 @@ import { placeRam, placeVcpus, ramBase, ramBytes as ramSize, vcpuAt } from "../l
 import { beforeStore, placeCodeMap } from "../mem/code-map";
 import { NO_GPA } from "../mem/paging";
 import { probe } from "../mem/access";
-import { flushTlb } from "../mem/tlb";
+import { flushTlb } from "../mem/space";
 import { KNOB_TSC_DEADLINE, KNOB_X2APIC, REQ_EXTINT, SS } from "../abi";
 import { FEATURE_TSC_DEADLINE, FEATURE_X2APIC, WORD_KVM_EAX } from "../x86/cpuid";
 import { AR_DPL, AR_DPL_SHIFT } from "../x86/descriptor";
-import { clockNs, preciseNs } from "./clock";
+import { clockNs, preciseNs, setInstructionNs as storeInstructionNs } from "./clock";
 import { connect } from "./platform";
 import { placeRunnable } from "./runnable";
 import { current, run as runMachine, setStop, step as stepVcpu, totalRetired, wake } from "./run";
@@ -88,6 +88,10 @@ export function currentVcpu(): u32 {
 /** `run` returns EXIT_TIME at this virtual time. @param ns - negative: never */
 export function setStopTime(ns: f64): void {
   setStop(ns < 0 ? -1 : <u64>ns);
+}
+/** Virtual time of an instruction, 1..1000 ns. Before the first `run`. */
+export function setInstructionNs(ns: u32): void {
+  storeInstructionNs(ns);
 }
 /** Virtual time in ns. */
 export function clock(): f64 {

@@ -15,7 +15,7 @@ import { offers } from "../cpu/features";
 import { lineWritten } from "../cpu/monitor";
 import { setMsrValue, setPlatform, setWake as setMonitorWake } from "../cpu/platform";
 import { setApicPage, setDataAccess, setLineWritten } from "../mem/hooks";
-import { flushTlb } from "../mem/tlb";
+import { flushTlb } from "../mem/space";
 import { Vcpu } from "../vcpu";
 import { FEATURE_KVM_PV_EOI } from "../x86/cpuid";
 import { preciseNs } from "./clock";

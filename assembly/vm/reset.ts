@@ -9,7 +9,7 @@ import { setArithmetic } from "../cpu/flags";
 import { updateMode } from "../cpu/mode";
 import { MISC_ENABLE_RESET } from "../cpu/msr";
 import { resetFpu } from "../fpu/state";
-import { flushTlb } from "../mem/tlb";
+import { flushTlb } from "../mem/space";
 import { Vcpu } from "../vcpu";
 import { CR0_CD, CR0_ET, CR0_NW } from "../x86/cr";
 import { FLAG_FIXED } from "../x86/eflags";

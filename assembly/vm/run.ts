@@ -35,7 +35,7 @@ import { is64 } from "../cpu/mode";
 import { clearLastException, deliverFault } from "../cpu/interrupt";
 import { endExecute, execute } from "../cpu/run";
 import { wakesOnMasked } from "../cpu/monitor";
-import { enterTlb } from "../mem/tlb";
+import { enterTlb } from "../mem/space";
 import { SHADOW_MOV_SS, Vcpu } from "../vcpu";
 import { IF, RF, TF } from "../x86/eflags";
 import { advance, beginSlice, clockNs, endSlice, instructionsUntil, jumpTo } from "./clock";
@@ -101,7 +101,9 @@ function nextSlice(): u32 {
     }
     current = <u32>next;
     const cpu = vcpu(current);
-    if (!processEvents(cpu)) {
+    enterTlb(cpu);
+    // A trap of its last instruction comes first: `runSlice` delivers it before it looks at requests.
+    if (cpu.fault === 0 && !processEvents(cpu)) {
       unmarkRunnable(current);
       continue;
     }

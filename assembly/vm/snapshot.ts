@@ -21,7 +21,8 @@ import { MONITOR_NONE, monitoredLine } from "../cpu/monitor";
 import { ramBytes, vcpuCount, vcpuBase } from "../layout";
 import { watchLine } from "../mem/code-map";
 import { isRam } from "../mem/physical";
-import { listTlb, restoreAsid, restoreTlb } from "../mem/tlb";
+import { listSpaces, restoreSpace, restoreSpaces } from "../mem/space";
+import { listTlb, restoreTlb } from "../mem/tlb";
 import { addArea, areaCount, beginAreas } from "../state-areas";
 import { NMI_QUEUED_SHIFT, SHADOW_MOV_SS, SHADOW_STI, Vcpu } from "../vcpu";
 import { BROADCAST_ID, vcpu } from "./vcpus";
@@ -44,6 +45,7 @@ export function listAreas(list: usize): u32 {
   listFeatures();
   listCpuid();
   listTlb();
+  listSpaces();
   listTimers();
   listRunnable();
   return areaCount();
@@ -58,7 +60,7 @@ export function listAreas(list: usize): u32 {
 export function checkRestored(savedRamBase: usize): u32 {
   if (!restorePolicy()) return 1;
   if (!restoreFeatures() || !restoreCpuid()) return 2;
-  if (!restoreTlb(savedRamBase)) return 3;
+  if (!restoreTlb(savedRamBase) || !restoreSpaces()) return 3;
   for (let i: u32 = 0; i < vcpuCount; i++) if (!restoreVcpu(vcpu(i), i)) return 4;
   if (!restoreMap()) return 5;
   if (!restoreInjection()) return 6;
@@ -72,7 +74,7 @@ function restoreVcpu(cpu: Vcpu, index: u32): bool {
   if (cpu.zero !== 0 || cpu.runState > <u32>ABSENT || cpu.request > REQUESTS || cpu.cpl > 3)
     return false;
   if (cpu.shadow > (SHADOW_STI | SHADOW_MOV_SS) || cpu.nmi >> NMI_QUEUED_SHIFT > 2) return false;
-  if (cpu.sipiVector > 0xff || !restoreAsid(cpu)) return false;
+  if (cpu.sipiVector > 0xff || !restoreSpace(cpu)) return false;
   const lapic = Lapic.of(cpu);
   if (lapic.period > PERIOD_MAX) return false;
   if (lapic.pvEoiPending !== 0 && !isRam(pvEoiAddress(lapic), 4)) return false;

@@ -37,6 +37,7 @@ function hashVcpu(cpu: Vcpu): void {
   const record = changetype<usize>(cpu);
   mix(rflags(cpu));
   mix(cpu.gdtrLimit);
+  mix(cpu.idtrLimit);
   for (let offset: usize = 0; offset < <usize>VCPU_BYTES; offset += 8) {
     if (isWorkerState(offset)) continue;
     mix(load<u64>(record + offset));
@@ -47,5 +48,6 @@ function isWorkerState(offset: usize): bool {
   if (offset >= offsetof<Vcpu>("flagResult") && offset < offsetof<Vcpu>("request")) return true;
   if (offset === offsetof<Vcpu>("asid")) return true; // asid and asidEpoch
   if (offset === offsetof<Vcpu>("gdtrLimit")) return true; // gdtrLimit and tlbSalt
+  if (offset === offsetof<Vcpu>("idtrLimit")) return true; // idtrLimit and space
   return offset === offsetof<Vcpu>("tlbTag"); // tlbTag and paging
 }

@@ -2,7 +2,8 @@
  * The vCPU set: adding and removing CPUs.
  *
  * A slot that a removed CPU leaves is taken again by the same APIC ID; other IDs open new slots, so that creation order
- * stays vcpuIndex order.
+ * stays vcpuIndex order. When no new slot is left, an ID takes over the first slot whose CPU is gone with its LAPIC: a
+ * LAPIC that stays (knob `unpluggedIgnores` off), as KVM's parked vCPU, keeps slot and ID.
  */
 import {
   ABSENT,
@@ -14,14 +15,16 @@ import {
   ERROR_NO_VCPU,
   RUNNABLE,
   UNINITIALIZED,
+  VCPU_BYTES,
 } from "../abi";
 import { APIC_BASE_EXTD } from "../x86/apicdef";
 import { writeApicBase } from "../apic/base";
-import { bindApicId, findApicId } from "../apic/ids";
+import { bindApicId, findApicId, unbindApicId } from "../apic/ids";
 import { Lapic } from "../apic/lapic";
 import { lapicCreate, lapicRemove, lapicReset } from "../apic/reset";
 import { signature } from "../cpu/cpuid";
 import { openSlot, vcpuAt, vcpuCapacity, vcpuCount } from "../layout";
+import { flushTlb } from "../mem/space";
 import { Vcpu } from "../vcpu";
 import { markRunnable, unmarkRunnable } from "./runnable";
 import { powerUp } from "./reset";
@@ -47,8 +50,8 @@ export function addVcpu(apicId: u32, flags: u32): i32 {
   if (vcpuIndex >= 0 && vcpu(vcpuIndex).runState !== ABSENT) return ERROR_APIC_ID_TAKEN;
   const isBsp = (flags & ADD_BSP) !== 0;
   if (vcpuIndex < 0) {
-    if (vcpuCount >= vcpuCapacity) return ERROR_CAPACITY;
-    vcpuIndex = <i32>openSlot();
+    vcpuIndex = vcpuCount < vcpuCapacity ? <i32>openSlot() : takeOverSlot();
+    if (vcpuIndex < 0) return ERROR_CAPACITY;
     bindApicId(apicId, vcpuIndex);
     const cpu = vcpu(vcpuIndex);
     cpu.apicId = apicId;
@@ -60,11 +63,24 @@ export function addVcpu(apicId: u32, flags: u32): i32 {
   powerUp(cpu, signature);
   lapicReset(lapic, isBsp);
   if (flags & ADD_X2APIC) writeApicBase(lapic, lapic.apicBase | APIC_BASE_EXTD, true);
+  flushTlb(cpu); // the LAPIC's page may have moved
   updateTimer(vcpuIndex);
   cpu.request = 0;
   cpu.runState = isBsp ? RUNNABLE : UNINITIALIZED;
   if (isBsp) markRunnable(vcpuIndex);
   return vcpuIndex;
+}
+
+/** A slot whose CPU is gone for good, emptied. @returns vcpuIndex, or ERROR_CAPACITY */
+function takeOverSlot(): i32 {
+  for (let i: u32 = 0; i < vcpuCount; i++) {
+    const cpu = vcpu(i);
+    if (cpu.runState !== ABSENT || !Lapic.of(cpu).isRemoved) continue;
+    unbindApicId(cpu.apicId);
+    memory.fill(cpu.address, 0, VCPU_BYTES);
+    return <i32>i;
+  }
+  return ERROR_CAPACITY;
 }
 
 /** Removes a CPU at once, whatever it does. @returns 0 or ERROR_NO_VCPU */

@@ -64,10 +64,18 @@ export function obstacle({ row, cpus, mode }: IpiCase): string | undefined {
   return undefined;
 }
 
-/** Measures one case. @throws Error when a guest fails */
-export async function measureIpi(each: IpiCase, options: IpiOptions): Promise<IpiResult> {
+/**
+ * Measures one case.
+ *
+ * @param machine - what to run it on, with as many CPUs; default: IDs from 0
+ * @throws Error when a guest fails
+ */
+export async function measureIpi(
+  each: IpiCase,
+  options: IpiOptions,
+  machine: MachineOptions = machineOf(each, options.policy),
+): Promise<IpiResult> {
   const image = readFileSync(options.imagePath);
-  const machine = machineOf(each, options.policy);
   const words = commandLine(each, countOf(each.row, each.cpus));
   const first = await runHere(image, `${words} latency distribution`, machine); // warms the engine up, too
   const nsHere: number[] = [];
@@ -143,7 +151,7 @@ function peerObstacle(peer: Peer, { row, cpus, mode }: IpiCase): string | undefi
 }
 
 /** The machine of a case. */
-export function machineOf({ row, cpus }: IpiCase, policy: string): MachineOptions {
+function machineOf({ row, cpus }: IpiCase, policy: string): MachineOptions {
   return {
     cpus,
     policy,

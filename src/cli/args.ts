@@ -16,6 +16,12 @@ export interface PlannedInput {
   readonly moment: Moment;
 }
 
+/** A snapshot that is to be written during a run. */
+export interface PlannedSave {
+  readonly path: string;
+  readonly moment: Moment;
+}
+
 const SIZE_UNITS: Readonly<Record<string, number>> = { "": 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 };
 const COUNT_UNITS: Readonly<Record<string, number>> = { "": 1, k: 1e3, m: 1e6, g: 1e9 };
 const TIME_UNITS: Readonly<Record<string, number>> = { ns: 1, us: 1e3, ms: 1e6, s: 1e9 };
@@ -75,6 +81,17 @@ export function parseInput(text: string, what: string): PlannedInput {
     );
   }
   return { text: unescaped(match[1]!), moment: parseMoment(match[2]!, what) };
+}
+
+/** A file and a moment: boot.snap@2s, boot.snap@/login:/. */
+export function parseSave(text: string, what: string): PlannedSave {
+  const match = /^(.+?)@(\/.*\/i?|[^@/]+)$/s.exec(text);
+  if (match === null) {
+    usage(
+      `${what}: "${text}" is not a file and a moment such as boot.snap@2s or boot.snap@/login:/.`,
+    );
+  }
+  return { path: match[1]!, moment: parseMoment(match[2]!, what) };
 }
 
 function parseMoment(text: string, what: string): Moment {

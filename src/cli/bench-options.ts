@@ -16,6 +16,19 @@ export interface IpiFlags {
   readonly html?: string;
 }
 
+export interface ScaleFlags {
+  readonly cpus: string;
+  readonly repetitions: number;
+  readonly json?: boolean;
+  readonly html?: string;
+}
+
+export interface DispatchFlags {
+  readonly cpus: string;
+  readonly repetitions: number;
+  readonly json?: boolean;
+}
+
 /** Not a pattern of messages like the others: a CPU is added again and again. */
 export const HOT_ADD = "hot-add";
 
@@ -31,22 +44,35 @@ Examples:
   x2vm bench ipi --html ipi.html                  and a page with charts
   x2vm bench ipi --apic x2apic --csv > ipi.csv    for a spreadsheet`;
 
-/** Adds `bench ipi [PATTERN ...]`. */
+const SCALE_EXAMPLES = `
+Each machine is created, all its CPUs are woken by one broadcast and, in another run, one by one; then interrupts to all,
+to one after the other, and a loop while all others are idle.
+
+Examples:
+  x2vm bench scale --html scale.html              2 to 65,536 CPUs, and a page with charts
+  x2vm bench scale --cpus 1048576 --repetitions 1 a million: about 2.2 GB of memory`;
+
+const DISPATCH_EXAMPLES = `
+No guest code runs: the host writes the ICR of one APIC; those that take the message acknowledge and write EOI. Beside the
+plain model of the project's tests it is measured by npm run bench:dispatch, in the project's folder.`;
+
+/** Adds `bench ipi`, `bench scale` and `bench dispatch`. */
 export function addBenchCommand(program: Command): void {
-  program
-    .command("bench")
-    .description("measure what things cost")
-    .command("ipi")
-    .description("interrupts between CPUs, in guest code, by pattern")
-    .argument("[pattern...]", "some patterns; all without")
-    .option("--cpus <list>", "numbers of CPUs", "2,16,255")
-    .option("--apic <modes>", "xapic, x2apic or both with a comma", "x2apic,xapic")
-    .option(
-      "--repetitions <n>",
-      "runs of each case",
-      (text) => parseNumber(text, "--repetitions"),
-      3,
-    )
+  const bench = program.command("bench").description("measure what things cost");
+  addIpi(bench);
+  addScale(bench);
+  addDispatch(bench);
+}
+
+function addIpi(bench: Command): void {
+  withRepetitions(
+    bench
+      .command("ipi")
+      .description("interrupts between CPUs, in guest code, by pattern")
+      .argument("[pattern...]", "some patterns; all without")
+      .option("--cpus <list>", "numbers of CPUs", "2,16,255")
+      .option("--apic <modes>", "xapic, x2apic or both with a comma", "x2apic,xapic"),
+  )
     .option("--policy <policy>", "destination policy of the machine", DEFAULT_POLICY)
     .option("--peers <auto|none>", "QEMU and Bochs beside it, where they are installed", "auto")
     .option("--json", "as JSON")
@@ -57,4 +83,44 @@ export function addBenchCommand(program: Command): void {
       const { benchIpi } = await import("./bench.js");
       await benchIpi(patterns, flags);
     });
+}
+
+function addScale(bench: Command): void {
+  withRepetitions(
+    bench
+      .command("scale")
+      .description("what grows with the number of CPUs, up to 1,048,576, and what does not")
+      .option("--cpus <list>", "numbers of CPUs", "2,16,256,4096,65536"),
+  )
+    .option("--json", "as JSON")
+    .option("--html <file>", "also a page with charts, which needs nothing else")
+    .addHelpText("after", SCALE_EXAMPLES)
+    .action(async (flags: ScaleFlags) => {
+      const { benchScale } = await import("./bench-scale.js");
+      await benchScale(flags);
+    });
+}
+
+function addDispatch(bench: Command): void {
+  withRepetitions(
+    bench
+      .command("dispatch")
+      .description("the delivery of interrupts alone, without guest code")
+      .option("--cpus <list>", "numbers of CPUs", "2,16,255,4096"),
+  )
+    .option("--json", "as JSON")
+    .addHelpText("after", DISPATCH_EXAMPLES)
+    .action(async (flags: DispatchFlags) => {
+      const { benchDispatch } = await import("./bench-dispatch.js");
+      await benchDispatch(flags);
+    });
+}
+
+function withRepetitions(command: Command): Command {
+  return command.option(
+    "--repetitions <n>",
+    "runs of each case",
+    (text) => parseNumber(text, "--repetitions"),
+    3,
+  );
 }

@@ -82,7 +82,7 @@ export async function benchIpi(patterns: readonly string[], flags: IpiFlags): Pr
 }
 
 /** Whose wall time it is. */
-function hostLine(): string {
+export function hostLine(): string {
   const [first] = hostCpus();
   return `Host: ${hostCpus().length} × ${first?.model ?? "unknown CPU"}, Node ${versions.node}.`;
 }

@@ -1,5 +1,5 @@
 /** Files that the user names. */
-import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
 import { basename } from "node:path";
 import type { BootModule } from "../index.js";
 import { X2vmError } from "../errors.js";
@@ -14,6 +14,15 @@ export function readUserFile(path: string | URL): Uint8Array {
     return readFileSync(path === "-" ? STANDARD_INPUT : path);
   } catch (error) {
     throw new X2vmError("FILE", `${String(path)}: ${reason(error)}.`, { cause: error });
+  }
+}
+
+/** @throws X2vmError FILE with a sentence for the user */
+export function writeUserFile(path: string, bytes: Uint8Array): void {
+  try {
+    writeFileSync(path, bytes);
+  } catch (error) {
+    throw new X2vmError("FILE", `${path}: ${reason(error)}.`, { cause: error });
   }
 }
 

@@ -167,6 +167,7 @@ export function planOf(imagePath: string, flags: GuestFlags): SessionPlan {
     hotplugs: flags.hotplug,
     unplugs: flags.unplug,
     inputs: flags.type,
+    saves: [],
     forceHotplug: false,
     unpacksInGuest: flags.unpackInGuest ?? false,
     faults: flags.fault,

@@ -42,6 +42,7 @@ export async function runHeadline(
     hotplugs: [{ apicId: NEW_ID, moment: { ns: HOTPLUG_NS } }],
     unplugs: [],
     inputs: [],
+    saves: [],
     forceHotplug: false,
     faults: [],
     input: undefined,

@@ -9,7 +9,7 @@ import { codeAt, type PastInstruction } from "./crash-report.js";
 export const MAX_REPEATED_INSTRUCTIONS = 500e6;
 
 /**
- * @param machine - made and loaded as the first one was
+ * @param machine - made and loaded as the first one was, or restored from the same snapshot
  * @param instructions - that the first one retired
  * @param count - how many to show at most
  */
@@ -21,7 +21,7 @@ export function lastInstructions(
   const history: PastInstruction[] = [];
   // Deliveries of faults use up budget without retiring, so the way there is measured in retired instructions.
   for (
-    let left = instructions - count;
+    let left = instructions - count - machine.instructions;
     left > 0;
     left = instructions - count - machine.instructions
   ) {

@@ -7,6 +7,7 @@ import { addConformCommand } from "./conform.js";
 import { addDiffCommand } from "./diff-options.js";
 import { addExperimentCommand } from "./experiment.js";
 import { addPoliciesCommand } from "./policies-command.js";
+import { addResumeCommand } from "./resume-options.js";
 import { addRunCommand } from "./run-options.js";
 import { addStartCommand } from "./start-options.js";
 import { EXIT_FAILED_RUN, EXIT_USAGE } from "./summary.js";
@@ -23,6 +24,7 @@ const program = new Command("x2vm")
 
 addStartCommand(program);
 addRunCommand(program);
+addResumeCommand(program);
 addDiffCommand(program);
 addExperimentCommand(program);
 addPoliciesCommand(program);

@@ -1,19 +1,21 @@
 /**
- * What a plan does to its machine while it runs: CPUs that come and go, keys that are typed; each at a virtual time, or
+ * What a plan does to its machine while it runs: CPUs that come and go, keys that are typed, snapshots; each at a virtual time, or
  * when a line of the console matches.
  *
  * A pattern is tried as the guest prints, character by character; one that ends in "$", on complete lines only.
  */
 import { ConsoleLines, type Machine } from "../index.js";
-import type { Moment, PlannedHotplug, PlannedInput } from "./args.js";
+import type { Moment, PlannedHotplug, PlannedInput, PlannedSave } from "./args.js";
+import { writeUserFile } from "./files.js";
 
 export interface ActionPlan {
   readonly hotplugs: readonly PlannedHotplug[];
   readonly unplugs: readonly PlannedHotplug[];
   readonly inputs: readonly PlannedInput[];
+  readonly saves: readonly PlannedSave[];
 }
 
-type Planned = PlannedHotplug | PlannedInput;
+type Planned = PlannedHotplug | PlannedInput | PlannedSave;
 
 interface Trigger {
   readonly planned: Planned;
@@ -34,10 +36,11 @@ export class PlannedActions {
     this.#machine = machine;
     this.#plan = plan;
     this.#lines = new ConsoleLines((line) => this.#match(line, true));
-    const { hotplugs, unplugs, inputs } = plan;
+    const { hotplugs, unplugs, inputs, saves } = plan;
     for (const each of hotplugs) this.#add(each, () => addCpu(each.apicId));
     for (const each of unplugs) this.#add(each, () => machine.unplug({ apicId: each.apicId }));
     for (const each of inputs) this.#add(each, () => machine.sendSerial(each.text));
+    for (const each of saves) this.#add(each, () => writeUserFile(each.path, machine.snapshot()));
     if (this.#triggers.length > 0) machine.onSerial((byte) => this.#print(byte));
   }
 
@@ -48,8 +51,13 @@ export class PlannedActions {
       all
         .filter((each) => !this.#done.has(each))
         .map((each) => ({ ...each, moment: later(each.moment, passed) }));
-    const { hotplugs, unplugs, inputs } = this.#plan;
-    return { hotplugs: rest(hotplugs), unplugs: rest(unplugs), inputs: rest(inputs) };
+    const { hotplugs, unplugs, inputs, saves } = this.#plan;
+    return {
+      hotplugs: rest(hotplugs),
+      unplugs: rest(unplugs),
+      inputs: rest(inputs),
+      saves: rest(saves),
+    };
   }
 
   #add(planned: Planned, act: () => void): void {

@@ -152,7 +152,7 @@ export async function runImage(plan: SessionPlan, output: OutputOptions): Promis
 
 async function repeat(plan: SessionPlan, report: RunReport): Promise<PastInstruction[]> {
   if (report.instructions > MAX_REPEATED_INSTRUCTIONS) return [];
-  return lastInstructions(await prepare(plan), report.instructions, HISTORY);
+  return lastInstructions(await prepare({ ...plan, saves: [] }), report.instructions, HISTORY);
 }
 
 function toJson({ machine, plan, serial, events }: Run, report: RunReport) {

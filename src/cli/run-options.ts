@@ -1,12 +1,14 @@
 /** The options of `x2vm run`. */
 import type { Command } from "commander";
 import { addGuestOptions, FAULT_HELP, planOf, type GuestFlags } from "./guest-options.js";
+import { parseSave, type PlannedSave } from "./args.js";
 import { runImage } from "./run-command.js";
 
 /** As commander gives them. */
 interface RunFlags extends GuestFlags {
   readonly forceHotplug?: boolean;
   readonly policy?: string;
+  readonly save: PlannedSave[];
   readonly trace?: string;
   readonly json?: boolean;
   readonly quiet?: boolean;
@@ -46,6 +48,12 @@ export function addRunCommand(program: Command): void {
       "--policy <policy>",
       "who is addressed by an interrupt: kvm (default), kvm-legacy, knl ..., then knobs: kvm,ids32=off",
     )
+    .option(
+      "--save <file@moment>",
+      "write a snapshot for x2vm resume: boot.snap@2s, boot.snap@/login:/; the run goes on",
+      (text, all: PlannedSave[]) => [...all, parseSave(text, "--save")],
+      [] as PlannedSave[],
+    )
     .option("--trace <file>", "write every event of the APICs to a file, a JSON document a line")
     .option("--json", "print one JSON document with the result and the serial output")
     .option("--no-events", "do not tell what happens to CPUs that come and go")
@@ -67,6 +75,7 @@ export function addRunCommand(program: Command): void {
       process.exitCode = await runImage(
         {
           ...plan,
+          saves: flags.save,
           machine: { ...plan.machine, ...(policy === undefined ? {} : { policy }) },
           forceHotplug: flags.forceHotplug ?? false,
         },

@@ -21,6 +21,8 @@ export interface SessionPlan extends ActionPlan {
   readonly image: Uint8Array;
   readonly machine: MachineOptions;
   readonly load: LoadOptions;
+  /** A machine goes on from here; image, machine and load options say nothing then, but for policy and build. */
+  readonly snapshot?: Uint8Array;
   readonly forceHotplug: boolean;
   /** A packed Linux kernel unpacks itself, as on a real machine. */
   readonly unpacksInGuest?: boolean;
@@ -57,15 +59,10 @@ export async function prepare(plan: SessionPlan, addCpu?: AddCpu): Promise<Machi
 export async function prepareSession(plan: SessionPlan, addCpu?: AddCpu): Promise<Session> {
   const force = plan.forceHotplug;
   const add = addCpu ?? ((target, apicId) => target.hotplug({ apicId, force }));
-  const name = basename(plan.imagePath);
   const later = plan.hotplugs.map(({ apicId }) => apicId);
-  const isKernel = plan.load.format === undefined && isLinux(plan.image);
-  const isUnpackedHere = isKernel && plan.unpacksInGuest !== true;
-  const image = isUnpackedHere ? await unpackLinux(plan.image, name) : plan.image;
-  const machine = await Machine.create(
-    isKernel ? linuxMachineOptions(plan.machine, later) : plan.machine,
-  );
-  machine.load(image, { name, ...plan.load });
+  const machine = await (plan.snapshot === undefined
+    ? load(plan, later)
+    : Machine.restore(plan.snapshot, plan.machine));
   const actions = new PlannedActions(machine, plan, (apicId) => {
     add(machine, apicId);
     injectFaults(
@@ -79,6 +76,19 @@ export async function prepareSession(plan: SessionPlan, addCpu?: AddCpu): Promis
   );
   if (plan.input !== undefined) machine.sendSerial(plan.input);
   return { machine, actions };
+}
+
+/** @param later - APIC IDs of CPUs that will come */
+async function load(plan: SessionPlan, later: readonly number[]): Promise<Machine> {
+  const name = basename(plan.imagePath);
+  const isKernel = plan.load.format === undefined && isLinux(plan.image);
+  const isUnpackedHere = isKernel && plan.unpacksInGuest !== true;
+  const image = isUnpackedHere ? await unpackLinux(plan.image, name) : plan.image;
+  const machine = await Machine.create(
+    isKernel ? linuxMachineOptions(plan.machine, later) : plan.machine,
+  );
+  machine.load(image, { name, ...plan.load });
+  return machine;
 }
 
 /** A sender has to be there: faults of a CPU that is added later begin then. */

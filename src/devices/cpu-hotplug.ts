@@ -121,6 +121,19 @@ export class CpuHotplugBlock implements Device {
     return this.#apicIds.push(apicId) - 1;
   }
 
+  /**
+   * A slot for a CPU of an ID that has none: a new one, or in a list that is full the first that its CPU has left.
+   *
+   * @param most - slots that the list may have; at least one of them is free @returns the slot
+   */
+  slotFor(apicId: number, most: number): number {
+    const free = this.#flags.length < most ? -1 : this.#flags.indexOf(0);
+    if (free < 0) return this.addSlot(apicId, false);
+    this.#apicIds[free] = apicId;
+    this.#reports.delete(free);
+    return free;
+  }
+
   /** Slot of an APIC ID, or -1. */
   slotOf(apicId: number): number {
     return this.#apicIds.indexOf(apicId);

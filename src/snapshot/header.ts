@@ -27,7 +27,8 @@ export interface SnapshotHeader {
 
 /** @param policyText - the policy as `parsePolicy` reads it */
 export function writeHeader(header: SnapshotHeader, policyText: string): string {
-  const { apicIds, possibleApicIds, vcpuCapacity, kvmFeatures, seed } = header.options;
+  const { apicIds, possibleApicIds, vcpuCapacity, kvmFeatures, seed, instructionNs } =
+    header.options;
   return JSON.stringify({
     core: header.core,
     options: {
@@ -37,6 +38,7 @@ export function writeHeader(header: SnapshotHeader, policyText: string): string 
       policy: policyText,
       kvmFeatures: kvmFeatures ?? null,
       seed,
+      instructionNs,
     },
     idLimit: header.idLimit ?? null,
     devices: header.devices,
@@ -53,7 +55,7 @@ export function writeHeader(header: SnapshotHeader, policyText: string): string 
 export function readHeader(
   text: string,
   memoryBytes: number,
-  source: Pick<MachineOptions, "build" | "wasm" | "translate">,
+  source: Pick<MachineOptions, "build" | "wasm" | "translate" | "translateAfter">,
 ): SnapshotHeader {
   const header = record("header", parse(text));
   const options = record("options", header["options"]);
@@ -70,6 +72,7 @@ export function readHeader(
       policy: string("policy", options["policy"]),
       ...(features === null ? {} : { kvmFeatures: number("kvmFeatures", features) }),
       seed: number("seed", options["seed"]),
+      instructionNs: number("instructionNs", options["instructionNs"]),
       ...source,
     }),
     idLimit: idLimit === null ? undefined : number("idLimit", idLimit),

@@ -21,6 +21,7 @@ export interface RestoreOptions {
   readonly wasm?: CoreSource;
   /** As in MachineOptions. */
   readonly translate?: boolean;
+  readonly translateAfter?: number;
 }
 
 /** The bytes of a snapshot. The core must be between two instructions. */

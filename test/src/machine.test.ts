@@ -35,6 +35,8 @@ describe("Machine.create", () => {
     [{ memoryBytes: 2 ** 31 + 4096 }, "BAD_OPTION", "memoryBytes is 2147487744"],
     [{ seed: -1 }, "BAD_OPTION", "seed is -1"],
     [{ seed: 2 ** 32 }, "BAD_OPTION", "seed is 4294967296"],
+    [{ instructionNs: 0 }, "BAD_OPTION", "instructionNs is 0"],
+    [{ instructionNs: 1001 }, "BAD_OPTION", "instructionNs is 1001"],
     [{ policy: "vmware" }, "BAD_OPTION", 'no policy "vmware"'],
     [{ policy: "kvm,colour=red" }, "BAD_OPTION", "colour"],
     [{ policy: "kvm,high=maybe" }, "BAD_OPTION", "maybe"],
@@ -125,6 +127,15 @@ describe.each(["release", "debug"] as const)("Machine, %s core", (build) => {
     machine.writeMemory(6 * 4, Uint8Array.of(0x00, 0x7c, 0x00, 0x00)); // #UD leads back
     machine.writeMemory(CODE, Uint8Array.of(0x0f, 0x0b)); // ud2
     expect(machine.run({ maxInstructions: 1000 }).reason).toBe("budget");
+  });
+
+  it.each([1, 2, 1000])("takes %i ns for an instruction where it is told so", async (ns) => {
+    const machine = await machineWith([CLI, ...SPIN], { instructionNs: ns });
+    const { virtualNs } = machine.run({ maxInstructions: 9000 });
+    expect(virtualNs).toBe(9000 * ns);
+    const { reason } = machine.run({ untilNs: 20_000_000 });
+    expect(reason).toBe("time");
+    expect(machine.instructions).toBe(20_000_000 / ns);
   });
 
   it("stops at a virtual time", async () => {

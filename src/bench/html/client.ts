@@ -87,11 +87,13 @@ export function drawCharts(charts: readonly ChartData[], Plot: typeof uPlot): vo
     const short = (value: number | null) =>
       value === null
         ? ""
-        : value >= 1e6
-          ? `${+(value / 1e6).toPrecision(3)} M`
-          : value >= 1e4
-            ? `${+(value / 1e3).toPrecision(3)} k`
-            : String(+value.toPrecision(3));
+        : Number.isInteger(value) && value < 1e5
+          ? String(value)
+          : value >= 1e6
+            ? `${+(value / 1e6).toPrecision(3)} M`
+            : value >= 1e4
+              ? `${+(value / 1e3).toPrecision(3)} k`
+              : String(+value.toPrecision(3));
     const data = Plot.join(
       lines.map(
         ({ points }) => [points.map(([x]) => x), points.map(([, y]) => y)] as uPlot.AlignedData,

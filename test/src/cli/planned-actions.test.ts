@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { PlannedActions, type ActionPlan } from "../../../src/cli/planned-actions.js";
 import { SPIN, machineWith, say } from "../guest-code.js";
 
-const NOTHING: ActionPlan = { hotplugs: [], unplugs: [], inputs: [] };
+const NOTHING: ActionPlan = { hotplugs: [], unplugs: [], inputs: [], saves: [] };
 
 /** A guest that prints a text and spins; CPUs are not added but written down. */
 async function run(text: string, plan: Partial<ActionPlan>, untilNs = 1e5) {
@@ -55,6 +55,7 @@ describe("PlannedActions", () => {
       ],
       unplugs: [],
       inputs: [{ text: "x", moment: { ns: 150_000 } }],
+      saves: [],
     });
   });
 });

@@ -76,6 +76,7 @@ const OTHERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
 const MEMORY: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   saved: {
     layout: "vcpuBase ramBase",
+    "mem/space": "spaces",
     "mem/tlb": "tlbRead tlbWrite tlbExecute largePages",
     "apic/policy": "values",
     "apic/map": "state",
@@ -92,6 +93,7 @@ const MEMORY: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "apic/logical-map": "slots counts",
     "vm/runnable": "level1 level2 level3",
     "mem/code-map": "watches",
+    "mem/space": "buckets",
   },
   cache: {
     "mem/code-map": "masks",
