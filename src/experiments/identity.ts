@@ -28,9 +28,12 @@ export const IDENTITY_EXPERIMENTS: readonly Experiment[] = [
     action: "0x00 sends vector 0x40 to 0x23",
     expected: outcomes("0x05", {
       "kvm-f0": "0x05, 0x23",
+      "kvm-scan": "0x05, 0x23",
       "kvm-legacy": "0x23",
       knl: "0x23",
       "knl,xidWritable=on": "0x05, 0x23",
+      strict8: "0x23",
+      "strict8,xidWritable=on": "0x05, 0x23",
     }),
     note: "first created, all, or last created; on silicon since Nehalem the ID cannot be written",
     play: (lab) => {
@@ -59,8 +62,13 @@ export const IDENTITY_EXPERIMENTS: readonly Experiment[] = [
     setup: "0x00 in x2APIC mode, 0x23 in xAPIC mode writes 0x05 to its ID; 0x123 is hot-added",
     action: "0x00 sends INIT to 0x23",
     expected: {
-      ...outcomes("0x123", { "x2apic-reset": "nobody", knl: "0x23, 0x123" }),
+      ...outcomes("0x123", {
+        "x2apic-reset": "nobody",
+        knl: "0x23, 0x123",
+        strict8: "0x23, 0x123",
+      }),
       "knl,xidWritable=on": "0x123",
+      "strict8,xidWritable=on": "0x123",
     },
     note: "nobody but 0x123 has 8-bit ID 0x23 now; where the ID is read-only nothing was renumbered",
     play: (lab) => {
@@ -74,8 +82,14 @@ export const IDENTITY_EXPERIMENTS: readonly Experiment[] = [
     setup: "as 11",
     action: "0x00 sends INIT to 0x123",
     expected: {
-      ...outcomes("0x123", { "kvm-f0": "nobody", "kvm-legacy": "nobody", knl: "0x23, 0x123" }),
+      ...outcomes("0x123", {
+        "kvm-f0": "nobody",
+        "kvm-legacy": "nobody",
+        knl: "0x23, 0x123",
+        strict8: "nobody",
+      }),
       "knl,xidWritable=on": "0x123",
+      "strict8,xidWritable=on": "nobody",
     },
     note: "without an alias kvm-f0 keeps its map, and the map has 0x123 under 0x23 alone",
     play: (lab) => {
@@ -90,6 +104,7 @@ export const IDENTITY_EXPERIMENTS: readonly Experiment[] = [
     action: "0x123 reads the ID register of the page, then MSR 802H",
     expected: outcomes("page 0x23000000, MSR #GP", {
       "kvm-legacy": "0x123 does not run",
+      strict8: "0x123 does not run",
       "x2apic-reset": "page 0xffffffff, MSR 0x123",
     }),
     note: "start-up code that looks itself up by the 8-bit ID finds the data of 0x23",
@@ -122,8 +137,10 @@ export const IDENTITY_EXPERIMENTS: readonly Experiment[] = [
     action: "0x00 sends NMI to the logical ID 0x0012000f",
     expected: outcomes("0x120, 0x121, 0x122, 0x123", {
       "kvm-f0": "0x120, 0x121, 0x122",
+      "kvm-scan": "0x120, 0x121, 0x122",
       "kvm-legacy": "0x120, 0x121, 0x122",
       knl: "0x120, 0x121, 0x122",
+      strict8: "0x120, 0x121, 0x122",
     }),
     note: "KVM's map takes cluster members from the physical table, whatever their mode; a scan asks the LDR",
     play: (lab) => {
@@ -164,7 +181,12 @@ export const IDENTITY_EXPERIMENTS: readonly Experiment[] = [
     title: "0xff from x2APIC mode: a CPU or a broadcast",
     setup: "0x00, 0x23 and 0xff run in x2APIC mode; 0x123 is hot-added",
     action: "0x00 sends NMI to 0xff",
-    expected: outcomes("0xff", { "kvm-f0": "0xff, 0x123", knl: "0xff, 0x123" }),
+    expected: outcomes("0xff", {
+      "kvm-f0": "0xff, 0x123",
+      "kvm-scan": "0xff, 0x123",
+      knl: "0xff, 0x123",
+      strict8: "0xff, 0x123",
+    }),
     note: "to an xAPIC-mode LAPIC 0xff is everybody",
     play: (lab) => {
       for (const apicId of [0x00, 0x23, 0xff]) lab.boot(apicId);
@@ -182,10 +204,13 @@ export const IDENTITY_EXPERIMENTS: readonly Experiment[] = [
       "kvm,quirk=off": "0xff",
       "kvm-f0,quirk=on": "0x00, 0x23, 0xff, 0x123",
       "kvm-f0,quirk=off": "0xff, 0x123",
+      "kvm-scan,quirk=on": "0x00, 0x23, 0xff, 0x123",
+      "kvm-scan,quirk=off": "0xff, 0x123",
       "kvm-legacy": "0x00, 0x23, 0xff, 0x123",
       knl: "0xff, 0x123",
       "x2apic-reset,quirk=on": "0x00, 0x23, 0xff, 0x123",
       "x2apic-reset,quirk=off": "0xff",
+      strict8: "0xff, 0x123",
     },
     note: "KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK: without it 0xff can never be an ID for a device",
     play: (lab) => {
@@ -201,9 +226,11 @@ export const IDENTITY_EXPERIMENTS: readonly Experiment[] = [
     action: "0x00 sends NMI to 0x23",
     expected: outcomes("0x123", {
       "kvm-f0": "0x123, 0x23",
+      "kvm-scan": "0x123, 0x23",
       "kvm-legacy": "0x23",
       knl: "0x123, 0x23",
       "x2apic-reset": "0x23",
+      strict8: "0x123, 0x23",
     }),
     note: "among CPUs in xAPIC mode KVM's map keeps the first created, 4.9 the last",
     play: (lab) => {

@@ -1,6 +1,6 @@
 /** The experiments, and running them: a matrix of outcomes beside the expected ones. */
 import type { ApicCore } from "../apic-exports.js";
-import { applyPolicy, parsePolicy } from "../policies.js";
+import { applyPolicy, parsePolicy, PRESETS } from "../policies.js";
 import { EVENT_EXPERIMENTS } from "./events.js";
 import type { Experiment } from "./experiment.js";
 import { IDENTITY_EXPERIMENTS } from "./identity.js";
@@ -38,13 +38,24 @@ export function runExperiment(
 ): ExperimentResult | null {
   const parsed = parsePolicy(policy);
   if (experiment.play === null) return null;
+  const obstacle = experiment.without?.[policy.split(",")[0]!.trim()];
+  if (obstacle !== undefined) {
+    const outcome = `does not apply: ${obstacle}`;
+    return { policy, outcome, expected: outcome };
+  }
   const lab = new Lab(core, (setKnob) => applyPolicy(parsed, setKnob));
   return { policy, outcome: experiment.play(lab), expected: experiment.expected[policy] };
 }
 
-/** Runs an experiment under every policy for which an outcome is on record. */
+/** Runs an experiment under every preset, and under those with knobs changed for which an outcome is on record. */
 export function runMatrix(core: ApicCore, experiment: Experiment): ExperimentResult[] {
-  return Object.keys(experiment.expected)
+  const presets = PRESETS.map(({ name }) => name);
+  const known = [...Object.keys(experiment.expected), ...Object.keys(experiment.without ?? {})];
+  // Variants stand behind their preset.
+  const policies = presets.flatMap((preset) =>
+    known.filter((policy) => policy.split(",")[0] === preset),
+  );
+  return policies
     .map((policy) => runExperiment(core, experiment, policy))
     .filter((result) => result !== null);
 }

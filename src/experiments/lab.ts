@@ -71,9 +71,13 @@ export class Lab {
   /** A CPU as hotplug brings it: power-up state, in the mode that the policy's VMM gives it. */
   hotAdd(apicId: number): void {
     this.add(apicId);
-    if (this.core.exports.apicKnob(abi.KNOB_HOTPLUG_X2APIC) === 1) {
-      this.core.exports.apicHostWriteBase(this.indexOf(apicId), BASE | BASE_EN | BASE_EXTD, 0);
-    }
+    this.chooseMode(apicId);
+  }
+
+  /** What the VMM does with a CPU that it adds, before it first runs. */
+  private chooseMode(apicId: number): void {
+    if (this.core.exports.apicKnob(abi.KNOB_HOTPLUG_X2APIC) === 0) return;
+    this.core.exports.apicHostWriteBase(this.indexOf(apicId), BASE | BASE_EN | BASE_EXTD, 0);
   }
 
   private add(apicId: number): number {
@@ -99,6 +103,7 @@ export class Lab {
   replug(apicId: number): void {
     const vcpuIndex = this.indexOf(apicId);
     this.core.exports.apicReset(vcpuIndex, 0);
+    this.chooseMode(apicId);
     this.setRunState(vcpuIndex, abi.UNINITIALIZED);
   }
 
