@@ -5,6 +5,7 @@ import { createApicCore } from "../apic-machine.js";
 import { conform, type ConformReport, type Disagreement } from "../conform/conform.js";
 import { coreTarget } from "../conform/core-target.js";
 import { parseVectors, type Outcome, type Scenario, type Vector } from "../conform/scenario.js";
+import { X2vmError } from "../errors.js";
 import { parseNumber } from "./args.js";
 import { readUserFile } from "./files.js";
 import { formatApicId, formatCount } from "./format.js";
@@ -36,7 +37,8 @@ export function addConformCommand(program: Command): void {
 }
 
 async function conformApic(path: string, flags: ConformFlags): Promise<number> {
-  const vectors = parseVectors(new TextDecoder().decode(readUserFile(path)));
+  const vectors = parseVectors(new TextDecoder().decode(readUserFile(path)), path);
+  if (vectors.length === 0) throw new X2vmError("BAD_SCENARIO", `${path} holds no scenario.`);
   const core = await createApicCore({ vcpuCapacity: mostCpus(vectors) });
   const report = conform(vectors, coreTarget(core), flags.show);
   stdout.write(
@@ -54,7 +56,6 @@ function mostCpus(vectors: readonly Vector[]): number {
 /** The report as lines of text. */
 export function reportLines(report: ConformReport): string[] {
   const { total, agreed, disagreements } = report;
-  if (total === 0) return ["no scenarios"];
   const lines = disagreements.flatMap((each) => [...disagreementLines(each), ""]);
   const differ = total - agreed;
   if (differ > disagreements.length) {

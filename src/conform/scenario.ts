@@ -70,30 +70,31 @@ export interface Vector {
 /**
  * Reads a file of scenarios. Empty lines are skipped.
  *
- * @throws X2vmError `BAD_SCENARIO` naming the line and the field
+ * @param file - its name, for errors
+ * @throws X2vmError `BAD_SCENARIO` naming file, line and field
  */
-export function parseVectors(text: string): Vector[] {
+export function parseVectors(text: string, file: string): Vector[] {
   const vectors: Vector[] = [];
   text.split("\n").forEach((raw, index) => {
-    if (raw.trim() !== "") vectors.push(parseVector(raw, index + 1));
+    if (raw.trim() === "") return;
+    const line = index + 1;
+    vectors.push({ line, ...parseVector(raw, `${file}:${line}`) });
   });
   return vectors;
 }
 
-function parseVector(raw: string, line: number): Vector {
+function parseVector(raw: string, where: string): Omit<Vector, "line"> {
   let json: unknown;
   try {
     json = JSON.parse(raw);
   } catch {
-    throw new X2vmError("BAD_SCENARIO", `line ${line}: not a JSON object`);
+    throw bad(where, "not a JSON object");
   }
-  const reader = new Fields(json, `line ${line}`);
-  const cpus = reader.list("cpus").map((cpu, n) => parseCpu(cpu, `line ${line}, cpus[${n}]`));
-  if (cpus.length === 0) throw new X2vmError("BAD_SCENARIO", `line ${line}: cpus is empty`);
+  const reader = new Fields(json, where);
+  const cpus = reader.list("cpus").map((cpu, n) => parseCpu(cpu, `${where}: cpus[${n}]`));
+  if (cpus.length === 0) throw bad(where, "cpus is empty");
   const ids = new Set(cpus.map((cpu) => cpu.id));
-  if (ids.size !== cpus.length) {
-    throw new X2vmError("BAD_SCENARIO", `line ${line}: two cpus have the same id`);
-  }
+  if (ids.size !== cpus.length) throw bad(where, "two cpus have the same id");
   const from = reader.raw("from") === null ? null : reader.number("from", cpus.length - 1);
   const scenario: Scenario = {
     ids32: reader.flag("ids32"),
@@ -109,27 +110,72 @@ function parseVector(raw: string, line: number): Vector {
     level: reader.number("level", 1, 1),
     rh: reader.number("rh", 1, 0),
   };
-  const result = new Fields(reader.raw("result"), `line ${line}, result`);
-  const problem = result.raw("err");
-  if (problem !== undefined) {
-    throw new X2vmError("BAD_SCENARIO", `line ${line}: the recording failed: ${String(problem)}`);
+  checkSender(scenario, where);
+  return { scenario, expected: parseResult(reader.raw("result"), cpus, `${where}: result`) };
+}
+
+/** What no LAPIC, and no device, can send. */
+function checkSender({ cpus, from, dest, sh, rh }: Scenario, where: string): void {
+  if (from === null) {
+    if (sh !== 0) throw bad(where, `sh is ${sh}, but a message without a sender has no shorthand`);
+    return;
   }
-  const cs = result.raw("cs");
-  const expected: Outcome = {
-    acc: result.numbers("acc"),
+  const { mode } = cpus[from]!;
+  if (mode === "off") throw bad(where, `from is ${from}, a CPU whose local APIC is off`);
+  if (rh !== 0) throw bad(where, `rh is ${rh}, but only a message without a sender has a hint`);
+  if (mode === "x" && dest > 0xff) {
+    throw bad(where, `dest is ${dest}, but a sender in xAPIC mode has 8 bits`);
+  }
+}
+
+function parseResult(json: unknown, cpus: readonly ScenarioCpu[], where: string): Outcome {
+  const result = new Fields(json, where);
+  const problem = result.raw("err");
+  if (problem !== undefined) throw bad(where, `the recording failed: ${String(problem)}`);
+  const isKnown = (id: unknown): boolean => cpus.some((cpu) => cpu.id === id);
+  const acc = result.numbers("acc");
+  const stranger = acc.find((id) => !isKnown(id));
+  if (stranger !== undefined) throw bad(where, `acc has ${stranger}, which is the id of no cpu`);
+  const mpAfter = result.numbers("mpAfter");
+  if (mpAfter.length !== cpus.length) {
+    throw bad(where, `mpAfter has ${mpAfter.length} states for ${cpus.length} cpus`);
+  }
+  return {
+    acc,
     ret: result.raw("ret") === null ? null : result.integer("ret"),
-    mpAfter: result.numbers("mpAfter"),
-    cs: cs === undefined ? null : (result.list("cs") as [number, number][]),
+    mpAfter,
+    cs: result.raw("cs") === undefined ? null : startsOf(result.list("cs"), isKnown, where),
   };
-  return { line, scenario, expected };
+}
+
+/** Pairs of an id and a CS selector. */
+function startsOf(
+  list: readonly unknown[],
+  isKnown: (id: unknown) => boolean,
+  where: string,
+): [number, number][] {
+  return list.map((item) => {
+    if (!Array.isArray(item) || item.length !== 2 || !isKnown(item[0]) || !isWord(item[1])) {
+      throw bad(where, `cs has ${JSON.stringify(item)}, not the id of a cpu and a CS selector`);
+    }
+    return item as [number, number];
+  });
+}
+
+function isWord(value: unknown): boolean {
+  return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 0xffff;
+}
+
+function bad(where: string, problem: string): X2vmError {
+  return new X2vmError("BAD_SCENARIO", `${where}: ${problem}`);
 }
 
 function parseCpu(json: unknown, where: string): ScenarioCpu {
   const reader = new Fields(json, where);
-  const id = reader.number("id", 0xffffffff);
+  const id = reader.number("id", 0xfffffffe); // 0xffffffff addresses all
   const mode = reader.raw("mode");
   if (mode !== "x" && mode !== "x2" && mode !== "off") {
-    throw new X2vmError("BAD_SCENARIO", `${where}: mode is "${String(mode)}", not x, x2 or off`);
+    throw bad(where, `mode is "${String(mode)}", not x, x2 or off`);
   }
   return {
     id,
@@ -149,7 +195,7 @@ class Fields {
 
   constructor(json: unknown, where: string) {
     if (typeof json !== "object" || json === null || Array.isArray(json)) {
-      throw new X2vmError("BAD_SCENARIO", `${where}: not a JSON object`);
+      throw bad(where, "not a JSON object");
     }
     this.object = json as Record<string, unknown>;
     this.where = where;
@@ -163,37 +209,37 @@ class Fields {
   number(name: string, max: number, fallback?: number): number {
     const value = this.object[name] ?? fallback;
     if (typeof value !== "number" || !Number.isInteger(value) || value < 0 || value > max) {
-      throw this.bad(name, `an integer in 0..${max}`);
+      throw this.wrong(name, `an integer in 0..${max}`);
     }
     return value;
   }
 
   integer(name: string): number {
     const value = this.object[name];
-    if (typeof value !== "number" || !Number.isInteger(value)) throw this.bad(name, "an integer");
+    if (typeof value !== "number" || !Number.isInteger(value)) throw this.wrong(name, "an integer");
     return value;
   }
 
   flag(name: string): boolean {
     const value = this.object[name] ?? false;
-    if (typeof value !== "boolean") throw this.bad(name, "true or false");
+    if (typeof value !== "boolean") throw this.wrong(name, "true or false");
     return value;
   }
 
   list(name: string): unknown[] {
     const value = this.object[name];
-    if (!Array.isArray(value)) throw this.bad(name, "a list");
+    if (!Array.isArray(value)) throw this.wrong(name, "a list");
     return value;
   }
 
   numbers(name: string): number[] {
     const list = this.list(name);
-    if (!list.every((item) => Number.isInteger(item))) throw this.bad(name, "a list of integers");
+    if (!list.every((item) => Number.isInteger(item))) throw this.wrong(name, "a list of integers");
     return list as number[];
   }
 
-  private bad(name: string, wanted: string): X2vmError {
+  private wrong(name: string, wanted: string): X2vmError {
     const found = JSON.stringify(this.object[name]) ?? "absent";
-    return new X2vmError("BAD_SCENARIO", `${this.where}: ${name} is ${found}, not ${wanted}`);
+    return bad(this.where, `${name} is ${found}, not ${wanted}`);
   }
 }

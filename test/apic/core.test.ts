@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { createApicCore } from "../../src/apic-machine.js";
-import { conform } from "../../src/conform/conform.js";
+import { conform, differingFields } from "../../src/conform/conform.js";
 import { coreTarget } from "../../src/conform/core-target.js";
 import { parseVectors } from "../../src/conform/scenario.js";
 import { anyPolicy, stateOf } from "./arbitraries.js";
@@ -15,6 +15,8 @@ import { FIXED, INIT, NMI, STARTUP } from "./model-types.js";
 import type { Receipt } from "./driver.js";
 import { MODEL_POLICIES, type ModelPolicyName } from "./presets.js";
 import * as properties from "./properties.js";
+import { scenario } from "./scenarios.js";
+import { modelTarget } from "./model-target.js";
 import { CASE_ROWS } from "./rows-cases.js";
 import { MIXED_ROWS } from "./rows-mixed.js";
 import { expectations, machineOf, messageIn, type Expectation } from "./rows.js";
@@ -50,7 +52,7 @@ describe("the core and the recorded KVM", () => {
   it.each(["release", "debug"] as const)("agree on all 3200 vectors (%s build)", async (build) => {
     const text = readFileSync(new URL("kvm-apic.jsonl", import.meta.url), "utf8");
     const fresh = await createApicCore({ vcpuCapacity: CAPACITY, build });
-    const report = conform(parseVectors(text), coreTarget(fresh), 3);
+    const report = conform(parseVectors(text, "kvm-apic.jsonl"), coreTarget(fresh), 3);
     expect(report.disagreements).toEqual([]);
     expect(report.agreed).toBe(3200);
   });
@@ -123,6 +125,19 @@ describe("random machines, messages and changes, core against model", () => {
     fc.assert(
       fc.property(walk, anyPolicy, (steps, policy) => compareWalk(core, steps, policy)),
       { numRuns: 3000, seed: SEED },
+    );
+  });
+});
+
+describe("random scenarios in the form of the recordings, core against model", () => {
+  it("give the same outcome", () => {
+    const target = coreTarget(core);
+    fc.assert(
+      fc.property(scenario, (each) => {
+        const fields = differingFields(modelTarget.run(each), target.run(each));
+        if (fields.length > 0) throw new Error(fields.join(", "));
+      }),
+      { numRuns: 10_000, seed: SEED },
     );
   });
 });

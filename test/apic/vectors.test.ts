@@ -5,7 +5,10 @@ import { conform } from "../../src/conform/conform.js";
 import { parseVectors } from "../../src/conform/scenario.js";
 import { modelTarget } from "./model-target.js";
 
-const vectors = parseVectors(readFileSync(new URL("kvm-apic.jsonl", import.meta.url), "utf8"));
+const vectors = parseVectors(
+  readFileSync(new URL("kvm-apic.jsonl", import.meta.url), "utf8"),
+  "kvm-apic.jsonl",
+);
 
 describe("recorded KVM vectors", () => {
   it("are 3200 machines with one message each", () => {
