@@ -17,6 +17,7 @@ import {
   SHUTDOWN,
   TRACE_CPU_START,
 } from "../abi";
+import { acceptsPic } from "../apic/accept";
 import { DO_INIT, DO_START, takeInitSipi } from "../apic/init-sipi";
 import { Lapic } from "../apic/lapic";
 import { acknowledge, answersIntr, highestPending } from "../apic/priority";
@@ -48,10 +49,15 @@ function takeReset(cpu: Vcpu): void {
   }
 }
 
+/** The PIC's INTR is up, and the LAPIC lets it pass. */
+function hasExtInt(cpu: Vcpu): bool {
+  return (cpu.request & REQ_EXTINT) !== 0 && acceptsPic(Lapic.of(cpu));
+}
+
 /** True when a maskable interrupt is there and RFLAGS.IF lets it in. */
 function hasInterrupt(cpu: Vcpu): bool {
   if (!(cpu.eflags & IF)) return false;
-  if (cpu.request & REQ_EXTINT) return true;
+  if (hasExtInt(cpu)) return true;
   return (cpu.request & REQ_INTERRUPT) !== 0 && answersIntr(Lapic.of(cpu));
 }
 
@@ -108,7 +114,7 @@ function takeNmi(cpu: Vcpu): void {
 
 /** ExtINT before the LAPIC, as KVM `kvm_cpu_get_interrupt`. */
 function takeInterrupt(cpu: Vcpu): void {
-  if (cpu.request & REQ_EXTINT) {
+  if (hasExtInt(cpu)) {
     deliverInterrupt(cpu, acknowledgeExtInt() & 0xff, false);
     return;
   }

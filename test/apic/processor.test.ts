@@ -1,7 +1,7 @@
 /** What a CPU makes of its local APIC: registers after INIT, what ends HLT, CPUID. On whole machines. */
 import { describe, expect, it } from "vitest";
 import type { Machine } from "../../src/index.js";
-import { CLI, exit, HLT, machineWith } from "../src/guest-code.js";
+import { CLI, exit, HLT, machineWith, outDx8 } from "../src/guest-code.js";
 
 const STI = 0xfb;
 
@@ -16,6 +16,12 @@ async function machine(...code: number[]): Promise<Machine> {
   const made = await machineWith([CLI, ...write(0xf0, 0x1ff), ...code], { apicIds: [0, 0x23] });
   made.vcpus[0]!.setSegment("ds", { base: 0xfee00000n });
   return made;
+}
+
+/** mov ecx, 1BH; mov eax, 0FEE00000H | low; xor edx, edx; wrmsr */
+function writeBase(low: number): number[] {
+  const base = [0x66, 0xb8, low & 0xff, low >> 8, 0xe0, 0xfe];
+  return [0x66, 0xb9, 0x1b, 0, 0, 0, ...base, 0x66, 0x31, 0xd2, 0x0f, 0x30];
 }
 
 describe("a CPU after INIT", () => {
@@ -160,6 +166,44 @@ describe("HLT", () => {
     ["nothing else", [STI], "idle"],
   ])("is ended by %s", async (_, code, outcome) => {
     expect(await halt(...code)).toBe(outcome);
+  });
+});
+
+// KVM kvm_apic_accept_pic_intr: the PIC passes while the LAPIC is off, or LINT0 is open as ExtINT.
+describe("an interrupt of the PIC", () => {
+  const LINT0 = 0x350;
+  const out = (port: number, value: number): number[] => [0xb0, value, 0xe6, port];
+  /** Vectors from 20H; only IRQ 4 is open. COM1 interrupts as soon as its transmitter is empty, which it is. */
+  const RAISE = [
+    ...out(0x20, 0x11),
+    ...[0x20, 0x04, 0x01, 0xef].flatMap((value) => out(0x21, value)),
+    ...outDx8(0x3fc, 0x0b), // MCR: OUT2
+    ...outDx8(0x3f9, 0x02), // IER: transmitter empty
+  ];
+  const HANDLER = 0x7d00;
+
+  /** Runs code with interrupts off, then raises and lets interrupts in: exits with 2 by the handler, else with 1. */
+  async function taken(policy: string, ...code: number[]): Promise<boolean> {
+    const made = await machineWith([CLI, ...code, ...RAISE, STI, 0x90, 0x90, ...exit(1)], {
+      policy,
+    });
+    made.vcpus[0]!.setSegment("ds", { base: 0xfee00000n });
+    made.writeMemory(0x24 * 4, Uint8Array.of(HANDLER & 0xff, HANDLER >> 8, 0, 0));
+    made.writeMemory(HANDLER, Uint8Array.from(exit(2)));
+    return made.run({ maxInstructions: 1000 }).exitCode === ((2 << 1) | 1);
+  }
+
+  it.each<[string, string, number[], boolean]>([
+    ["as the boot CPU resets under KVM", "kvm", [], true],
+    ["as LINT0 resets by the manual", "strict8", [], false],
+    ["LINT0 open as ExtINT", "strict8", [...write(0xf0, 0x1ff), ...write(LINT0, 0x700)], true],
+    ["LINT0 masked", "kvm", [...write(0xf0, 0x1ff), ...write(LINT0, 0x10700)], false],
+    ["LINT0 open as NMI", "kvm", [...write(0xf0, 0x1ff), ...write(LINT0, 0x400)], false],
+    ["software-disabled, which masks LINT0", "kvm", write(0xf0, 0xff), false],
+    ["TPR high: it asks no priority", "kvm", write(0x80, 0xff), true],
+    ["the LAPIC disabled", "strict8", writeBase(0x0100), true],
+  ])("%s (%s)", async (_, policy, code, passes) => {
+    expect(await taken(policy, ...code)).toBe(passes);
   });
 });
 
