@@ -47,6 +47,8 @@ describe("a CPU after INIT", () => {
     cpu.writeMsr(0x277, 0x0007040600070401n); // PAT
     cpu.writeMsr(0x174, 0x8n); // SYSENTER_CS
     cpu.writeMsr(0xc0000102, 0x5555n); // KERNEL_GS_BASE
+    cpu.writeMsr(0x10, 1_000_000_000_000n); // TSC
+    cpu.writeMsr(0xc0000103, 7n); // TSC_AUX
     cpu.fpu.setXmm(3, 0x33n);
     made.run();
     return made;
@@ -85,6 +87,8 @@ describe("a CPU after INIT", () => {
     expect(cpu.readMsr(0x277)).toBe(0x0007040600070401n);
     expect(cpu.readMsr(0x174)).toBe(8n);
     expect(cpu.readMsr(0xc0000102)).toBe(0x5555n);
+    expect(cpu.readMsr(0x10)).toBeGreaterThanOrEqual(1_000_000_000_000n);
+    expect(cpu.readMsr(0xc0000103)).toBe(7n);
     expect([cpu.readMsr(0xc0000100), cpu.readMsr(0xc0000101)]).toEqual([0n, 0n]);
   });
 
