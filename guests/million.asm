@@ -2,7 +2,8 @@
 ;
 ; Contract    see lib/guest.inc (multiboot 1, loaded at 1 MiB, `main` in 64-bit mode on the boot CPU).
 ; CPUs        as many as the machine started with, with APIC IDs 0, 1, 2 ...
-; Words       `interrupts`: then they wait for interrupts, with stacks, in x2APIC mode: one broadcast to all of them,
+; Words       `timers`: then they all work, with a timer each (million/timers.inc); small numbers of CPUs, please.
+;             `interrupts`: then they wait for interrupts, with stacks, in x2APIC mode: one broadcast to all of them,
 ;             UNICASTS to one after the other, and a loop of the boot CPU while all others are idle.
 ;             `each`: wakes them one by one, by INIT and STARTUP to the ID of each, and waits for it;
 ;             without it one broadcast of INIT and one of STARTUP wakes all.
@@ -23,6 +24,7 @@ STACK_BYTES_EACH equ 1 << STACK_SHIFT
 ARRIVAL_US   equ 100000                         ; longest wait for all of them
 ONE_US       equ 1000                           ; ... and for one of them
 VECTOR       equ 0x40
+TIMER_VECTOR equ 0x41
 UNICASTS     equ 100000
 STRIDE       equ 7919                           ; CPUs from one unicast's target to the next: far apart in memory
 LOOPS        equ 10000000
@@ -46,6 +48,7 @@ taken:     resq 1                               ; interrupts, by all of them
 alignb 64
 stacks_on: resq 1
 interrupts_on: resq 1
+timers_on: resq 1
 expected:  resq 1
 bitmap:    resb MOST_CPUS / 8
 
@@ -56,13 +59,19 @@ main:
     line "CPUs: ", dec, [expected]
     cmp rax, MOST_CPUS
     ja .too_many
+    has_word "timers"
+    jnc .no_timers
+    mov qword [timers_on], 1
+    jmp .interrupts
+.no_timers:
     has_word "interrupts"
     jnc .no_interrupts
+.interrupts:
     cmp qword [use_x2apic], 0
     je .no_x2apic
     mov qword [interrupts_on], 1
     mov qword [stacks_on], 1
-    call set_gate
+    call set_gates
 .no_interrupts:
     has_word "stacks"
     jnc .no_stacks
@@ -87,6 +96,8 @@ main:
     je .done
     call count_stacks
     check_equal "each used its own stack", rcx, rax
+    cmp qword [timers_on], 0
+    jne check_timers
     cmp qword [interrupts_on], 0
     jne interrupt_all
 .done:
@@ -166,12 +177,16 @@ wake_each:
     line "END"
     ret
 
-; VECTOR goes straight to its handler. Clobbers RAX.
-set_gate:
+; VECTOR and TIMER_VECTOR go straight to their handlers. Clobbers RAX.
+set_gates:
     lea rax, [handler]
     mov [idt + VECTOR * 16], ax
     shr rax, 16
     mov [idt + VECTOR * 16 + 6], ax
+    lea rax, [timer_handler]
+    mov [idt + TIMER_VECTOR * 16], ax
+    shr rax, 16
+    mov [idt + TIMER_VECTOR * 16 + 6], ax
     ret
 
 ; After the checks: what interrupts cost. R8 = other CPUs; there is at least one.
@@ -335,6 +350,8 @@ wake_64:
     xor edx, edx
     wrmsr
     lidt [idt_pointer]
+    cmp qword [timers_on], 0
+    jne work
     lock inc qword [arrived]
     sti
 .wait:
@@ -343,5 +360,7 @@ wake_64:
 
 ap_main:                                        ; lib/trampoline.inc names it; nobody comes by there
     ret
+
+%include "million/timers.inc"
 
 guest_end

@@ -42,6 +42,14 @@ describe.each(BUILDS)("million, %s core", (build) => {
     expect(machine.vcpus[cpus - 1]!.runState).toBe("halted");
   });
 
+  it("keeps 4,096 busy CPUs with timers going, on one virtual clock", async () => {
+    const { lines, result } = await run(build, { cpus: 4096 }, "timers");
+    expect(lines).toContain("PASS all took their timer's interrupts");
+    expect(lines).toContain("PASS all got on with their work");
+    expect(lines).toContain("PASS time never went backwards between CPUs");
+    expect(result.exitCode).toBe(1);
+  });
+
   it("notices a CPU that a lost STARTUP left asleep", async () => {
     const machine = await Machine.create({ build, cpus: 300 });
     let output = "";
