@@ -89,6 +89,8 @@ export function returnFar(
   const stack = <u32>peekSized(cpu, taken + size, size) & 0xffff;
   if (cpu.fault !== 0) return false;
   const to64 = isCode64(cpu, descriptorAr(raw));
+  // At the same level silicon looks at RIP before SS; to an outer level the manual has SS first.
+  if (!isOuter && !checkTarget(cpu, raw, rip)) return false;
   let stackRaw: u64 = 0;
   if (!isNull(stack)) stackRaw = checkStackSegment(cpu, stack, cpl, GP);
   else if (!mayNullStack(to64, cpl, stack)) raiseWithError(cpu, GP, 0);

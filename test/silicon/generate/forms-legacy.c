@@ -190,8 +190,7 @@ static void farReturn64(struct vector *v) {
   static const uint16_t STACKS[] = {0x2b, 0x2b, 0x2b, 0x17, 0x27, 0x47, 0x0f, 0x57, 0x5f, 0x00, 0x03, 0x2f};
   uint64_t image[5] = {below(0x7fffffff), codeSelector64() | 3, draw() & ~(uint32_t)(TF | 0x20000),
                        STACK + below(PAGE), STACKS[below(12)]};
-  /* an offset beyond the limit of CS and a bad SS: makers differ in which they see first */
-  if ((image[1] == 0x1f || image[1] == 0x4f) && v->form->size != 16 && image[0] > 0xffff) image[4] = 0x2b;
+  if (v->form->size == 64 && chance(6)) image[0] |= 1ull << 47;
   uint8_t bytes[40];
   uint32_t width = (uint32_t)v->form->size / 8, count = strncmp(v->form->name, "iret", 4) == 0 ? 5 : 2;
   for (uint32_t i = 0; i < count; i++) memcpy(bytes + i * width, &image[i], width);
