@@ -18,14 +18,14 @@ const IVT = 0;
 const PML4 = 0x1000;
 const PDPT = 0x2000;
 const PD = 0x3000;
-const PT = 0x4000;
+export const PT = 0x4000;
 /** The four entries of PAE paging. */
 const PDPT_PAE = 0x5000;
-const IDT = 0x8000;
+export const IDT = 0x8000;
 const GDT = 0x9000;
-const TSS = 0xa000;
-const HANDLERS = 0xb000;
-const HANDLER_BYTES = 16;
+export const TSS = 0xa000;
+export const HANDLERS = 0xb000;
+export const HANDLER_BYTES = 16;
 /** What external interrupts and NMIs run: push rax; pushf; xor eax, eax; stc; popf; pop rax; iret. */
 const INTERRUPT_HANDLER = 0xbc00;
 const KERNEL_STACK = 0xf000;
