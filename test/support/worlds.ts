@@ -190,7 +190,7 @@ export async function worldOf(
     ? { base: BigInt(IDT), limit: (INTERRUPT_VECTOR + 1) * (long ? 16 : 8) - 1 }
     : { base: BigInt(IVT), limit: 0x3ff };
   vcpu.control.cr4 = 0x620n; // PAE OSFXSR OSXMMEXCPT
-  if (long) vcpu.control.efer = 0xd01n;
+  if (long) vcpu.control.efer = 0xd00n; // without SYSCALL, whose segments are no descriptors
   if (isProtected) {
     vcpu.control.cr3 = BigInt(long ? PML4 : PDPT_PAE);
     vcpu.control.cr0 = 0x80040033n; // AM

@@ -41,6 +41,7 @@ function saved(vcpu: Vcpu, target: Machine): { rip: bigint; rflags: bigint } {
 describe.each(BUILDS)("single step (%s)", (build) => {
   async function withSyscall(code: string, ring: 0 | 3, mask: bigint): Promise<[Machine, Vcpu]> {
     const [target, vcpu] = await at(build, `64-bit ring ${ring}`, code);
+    vcpu.control.efer |= 1n;
     vcpu.writeMsr(0xc0000081, (0x20n << 48n) | (0x08n << 32n));
     vcpu.writeMsr(0xc0000082, BigInt(CODE + 0x100));
     vcpu.writeMsr(0xc0000084, mask);

@@ -201,6 +201,7 @@ async function prepared(build: Build, code: string): Promise<Machine> {
   const target = await worldOf(build, "64-bit ring 0", hex(code));
   const vcpu = target.vcpus[0]!;
   vcpu.control.cr4 |= 1n << 16n; // FSGSBASE
+  vcpu.control.efer |= 1n;
   vcpu.gpr.rbx = BigInt(DATA + 0x100) & ~15n;
   vcpu.gpr.rax = BigInt(CODE + 0x800);
   vcpu.gpr.rcx = 0n;
