@@ -24,7 +24,7 @@ import { isRam } from "../mem/physical";
 import { listSpaces, restoreSpace, restoreSpaces } from "../mem/space";
 import { listTlb, restoreTlb } from "../mem/tlb";
 import { addArea, areaCount, beginAreas } from "../state-areas";
-import { NMI_QUEUED_SHIFT, SHADOW_MOV_SS, SHADOW_STI, Vcpu } from "../vcpu";
+import { NMI_QUEUED_SHIFT, Vcpu } from "../vcpu";
 import { BROADCAST_ID, vcpu } from "./vcpus";
 import { listRunnable, restoreRunnable } from "./runnable";
 import { listTimers, restoreTimers } from "./timers";
@@ -73,7 +73,7 @@ function restoreVcpu(cpu: Vcpu, index: u32): bool {
     return false;
   if (cpu.zero !== 0 || cpu.runState > <u32>ABSENT || cpu.request > REQUESTS || cpu.cpl > 3)
     return false;
-  if (cpu.shadow > (SHADOW_STI | SHADOW_MOV_SS) || cpu.nmi >> NMI_QUEUED_SHIFT > 2) return false;
+  if (cpu.shadow > 0xff || cpu.nmi >> NMI_QUEUED_SHIFT > 2) return false;
   if (cpu.sipiVector > 0xff || !restoreSpace(cpu)) return false;
   const lapic = Lapic.of(cpu);
   if (lapic.period > PERIOD_MAX) return false;

@@ -40,7 +40,7 @@ const OTHERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   scratch: {
     "state-areas": "start end",
     "apic/msr": "msrValue",
-    "cpu/control": "yieldSlice",
+    "cpu/control": "yieldSlice stepHandled",
     "cpu/decode": "at end short lastAttributes",
     "cpu/platform": "msrValue",
     "cpu/cpuid": "cpuidA cpuidB cpuidC cpuidD",
@@ -66,6 +66,7 @@ const OTHERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "fpu/sse-float": "mxcsr fast before after",
     "fpu/sse42": "words isSigned",
     "fpu/x87-math": "lastQuotient",
+    "fpu/x87-numbers": "bits high sig",
     "fpu/transcendental": "accHi accLo fixedHi fixedLo restHi restLo quadrant",
     "vm/kvm-clock": "kvmClockValue",
     "vm/state-hash": "low high",
