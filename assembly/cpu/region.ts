@@ -11,7 +11,15 @@ import { isCodeLine, pageHasCode } from "../mem/code-map";
 import { ACCESS_WRITE, NO_GPA, translate } from "../mem/paging";
 import { accessOf } from "../mem/access";
 import { isPlainRam } from "../mem/physical";
-import { fillTlb, TAG_SLOW, tlbRead, tlbWrite } from "../mem/tlb";
+import {
+  fillTlb,
+  findDevice,
+  TAG_SLOW,
+  tlbDeviceRead,
+  tlbDeviceWrite,
+  tlbRead,
+  tlbWrite,
+} from "../mem/tlb";
 import { ramBase } from "../layout";
 import { Vcpu } from "../vcpu";
 import { findBlock } from "./block";
@@ -34,6 +42,8 @@ export { dropAll as forgetBlocks } from "./block";
 /** Guest-physical address of an access inside one page that is plain RAM; NO_GPA: the interpreter must do it. */
 function plainRam(cpu: Vcpu, gva: u64, size: u32, access: u32): u64 {
   if ((<u32>gva & 0xfff) + size > 0x1000 || (cpu.tlbTag & 3) === TAG_SLOW) return NO_GPA;
+  const devices = access & ACCESS_WRITE ? tlbDeviceWrite : tlbDeviceRead;
+  if (findDevice(devices, gva, cpu.tlbTag) !== NO_GPA) return NO_GPA;
   const gpa = translate(cpu, gva, accessOf(cpu, cpu.tlbTag) | access);
   if (gpa === NO_GPA) {
     // The interpreter raises it again.

@@ -26,10 +26,14 @@ import {
 } from "./paging";
 import { isPlainRam, physicalRead, physicalWrite } from "./physical";
 import {
+  fillDevice,
   fillTlb,
+  findDevice,
   TAG_SLOW,
   TAG_SUPERVISOR_AC,
   TAG_USER,
+  tlbDeviceRead,
+  tlbDeviceWrite,
   tlbExecute,
   tlbSlot,
   tlbRead,
@@ -217,12 +221,14 @@ export function readSlow<T>(cpu: Vcpu, gva: u64, tag: u32): T {
   const size = <u32>sizeof<T>();
   if (refused(cpu, gva, size, size, tag)) return <T>0;
   const access = accessOf(cpu, tag);
-  const gpa = translate(cpu, gva, access);
+  const device = findDevice(tlbDeviceRead, gva, tag);
+  const gpa = device !== NO_GPA ? device : translate(cpu, gva, access);
   if (gpa === NO_GPA) return <T>0;
   const room: u32 = 0x1000 - (<u32>gva & 0xfff);
   if (room >= size) {
     if ((tag & 3) === TAG_SLOW) dataAccess(cpu, gva, size, false);
     else if (isPlainRam(cpu, gpa)) fillTlb(tlbRead, gva, gpa, tag);
+    else fillDevice(tlbDeviceRead, gva, gpa, tag);
     return physicalRead<T>(cpu, gpa);
   }
   const gpa2 = translate(cpu, wrap(cpu, gva + room), access);
@@ -247,7 +253,8 @@ export function writeSlow<T>(cpu: Vcpu, gva: u64, value: T, tag: u32): void {
   const size = <u32>sizeof<T>();
   if (refused(cpu, gva, size, size, tag)) return;
   const access = accessOf(cpu, tag) | ACCESS_WRITE;
-  const gpa = translate(cpu, gva, access);
+  const device = findDevice(tlbDeviceWrite, gva, tag);
+  const gpa = device !== NO_GPA ? device : translate(cpu, gva, access);
   if (gpa === NO_GPA) return;
   const room: u32 = 0x1000 - (<u32>gva & 0xfff);
   if (room >= size) {
@@ -255,7 +262,7 @@ export function writeSlow<T>(cpu: Vcpu, gva: u64, value: T, tag: u32): void {
     else if (isPlainRam(cpu, gpa)) {
       fillTlb(tlbRead, gva, gpa, tag);
       if (!pageHasCode(<u32>gpa)) fillTlb(tlbWrite, gva, gpa, tag);
-    }
+    } else fillDevice(tlbDeviceWrite, gva, gpa, tag);
     physicalWrite<T>(cpu, gpa, value);
     return;
   }

@@ -22,6 +22,34 @@ export const tlbRead: usize = memory.data(<i32>TLB_BYTES, 64);
 export const tlbWrite: usize = memory.data(<i32>TLB_BYTES, 64);
 export const tlbExecute: usize = memory.data(<i32>TLB_BYTES, 64);
 
+/**
+ * Translations of pages that are no plain RAM, above all of the LAPIC's registers: the page is physical, not a host
+ * address, and every access still goes to the device. Tags as in the other arrays.
+ */
+const DEVICE_ENTRIES: usize = 64;
+const DEVICE_BYTES: usize = DEVICE_ENTRIES * 16;
+export const tlbDeviceRead: usize = memory.data(<i32>DEVICE_BYTES, 64);
+export const tlbDeviceWrite: usize = memory.data(<i32>DEVICE_BYTES, 64);
+
+function deviceEntry(array: usize, gva: u64, tag: u32): usize {
+  return array + ((<usize>(((gva >> 12) ^ <u64>saltOf(tag)) & (DEVICE_ENTRIES - 1))) << 4);
+}
+
+/** Physical address behind `gva` where that is known to be no plain RAM; else all ones. */
+export function findDevice(array: usize, gva: u64, tag: u32): u64 {
+  const entry = deviceEntry(array, gva, tag);
+  if (load<u64>(entry) !== ((gva & ~(<u64>0xfff)) | tag)) return u64.MAX_VALUE;
+  return load<u64>(entry, 8) | (gva & 0xfff);
+}
+
+/** Enters a translation of a page that is no plain RAM. @param array - tlbDeviceRead or tlbDeviceWrite */
+export function fillDevice(array: usize, gva: u64, gpa: u64, tag: u32): void {
+  if ((tag & 3) === TAG_SLOW) return;
+  const entry = deviceEntry(array, gva, tag);
+  store<u64>(entry, (gva & ~(<u64>0xfff)) | tag);
+  store<u64>(entry, gpa & ~(<u64>0xfff), 8);
+}
+
 /** What an address space adds to the places of its entries. @param tag - any tag of the address space */
 export function saltOf(tag: u32): u32 {
   return (tag >> 2) * 89;
@@ -58,6 +86,8 @@ export function flushAll(): void {
   memory.fill(tlbRead, 0, TLB_BYTES);
   memory.fill(tlbWrite, 0, TLB_BYTES);
   memory.fill(tlbExecute, 0, TLB_BYTES);
+  memory.fill(tlbDeviceRead, 0, DEVICE_BYTES);
+  memory.fill(tlbDeviceWrite, 0, DEVICE_BYTES);
   memory.fill(largePages, 0, 512);
   epoch++;
   pageFlushes++;
@@ -113,6 +143,8 @@ export function dropPage(cpu: Vcpu, gva: u64): void {
   store<u64>(tlbRead + slot, 0);
   store<u64>(tlbWrite + slot, 0);
   store<u64>(tlbExecute + slot, 0);
+  store<u64>(deviceEntry(tlbDeviceRead, gva, cpu.asid), 0);
+  store<u64>(deviceEntry(tlbDeviceWrite, gva, cpu.asid), 0);
 }
 
 /** Re-derives `tlbTag`: after every change of CPL, RFLAGS.AC, CR0.AM, CR4.SMAP, VM or data breakpoints. */
@@ -150,6 +182,8 @@ export function listTlb(): void {
   addArea(tlbRead, TLB_BYTES);
   addArea(tlbWrite, TLB_BYTES);
   addArea(tlbExecute, TLB_BYTES);
+  addArea(tlbDeviceRead, DEVICE_BYTES);
+  addArea(tlbDeviceWrite, DEVICE_BYTES);
   addArea(largePages, 512);
 }
 

@@ -78,7 +78,7 @@ const MEMORY: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   saved: {
     layout: "vcpuBase ramBase",
     "mem/space": "spaces",
-    "mem/tlb": "tlbRead tlbWrite tlbExecute largePages",
+    "mem/tlb": "tlbRead tlbWrite tlbExecute tlbDeviceRead tlbDeviceWrite largePages",
     "apic/policy": "values",
     "apic/map": "state",
     "apic/inject": "state rules held",
