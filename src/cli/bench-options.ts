@@ -29,6 +29,17 @@ export interface DispatchFlags {
   readonly json?: boolean;
 }
 
+export interface LinuxFlags {
+  readonly kernel?: string;
+  readonly initrd?: string;
+  readonly until?: string;
+  readonly append?: string;
+  readonly cpus: string;
+  readonly repetitions: number;
+  readonly peers: string;
+  readonly json?: boolean;
+}
+
 /** Not a pattern of messages like the others: a CPU is added again and again. */
 export const HOT_ADD = "hot-add";
 
@@ -56,12 +67,41 @@ const DISPATCH_EXAMPLES = `
 No guest code runs: the host writes the ICR of one APIC; those that take the message acknowledge and write EOI. Beside the
 plain model of the project's tests it is measured by npm run bench:dispatch, in the project's folder.`;
 
-/** Adds `bench ipi`, `bench scale` and `bench dispatch`. */
+const LINUX_EXAMPLES = `
+The user space is a program of ours, which also puts a CPU online that is added then; with --initrd the run ends at user
+space. QEMU runs the same kernel, user space and command line on its q35 machine; its new CPU has the next ID, x2vm's 0x123.
+
+Examples:
+  x2vm bench linux --kernel /boot/vmlinuz-6.1.0-56-cloud-amd64
+  x2vm bench linux --kernel vmlinuz --initrd rootfs.cpio.gz --until "login:" --cpus 4`;
+
+/** Adds `bench ipi`, `bench scale`, `bench dispatch` and `bench linux`. */
 export function addBenchCommand(program: Command): void {
   const bench = program.command("bench").description("measure what things cost");
   addIpi(bench);
   addScale(bench);
   addDispatch(bench);
+  addLinux(bench);
+}
+
+function addLinux(bench: Command): void {
+  withRepetitions(
+    bench
+      .command("linux")
+      .description("a Linux kernel to user space, and a CPU added then")
+      .option("--kernel <file>", "bzImage or vmlinux; a distribution's is in /boot")
+      .option("--initrd <file>", "instead of our own user space")
+      .option("--until <regex>", "the line of the console that ends the boot, with --initrd")
+      .option("--append <text>", "command line of the kernel")
+      .option("--cpus <list>", "numbers of CPUs", "1,4")
+      .option("--peers <auto|none>", "QEMU beside it, where it is installed", "auto"),
+  )
+    .option("--json", "as JSON")
+    .addHelpText("after", LINUX_EXAMPLES)
+    .action(async (flags: LinuxFlags) => {
+      const { benchLinux } = await import("./bench-linux.js");
+      await benchLinux(flags);
+    });
 }
 
 function addIpi(bench: Command): void {

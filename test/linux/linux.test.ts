@@ -3,10 +3,7 @@
  *
  *     X2VM_KERNEL=/boot/vmlinuz-... npm run test:linux
  */
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import {
   Machine,
@@ -29,7 +26,7 @@ const read = (file: string) => readFileSync(new URL(file, import.meta.url));
 const INITRD = cpioArchive([
   { path: "dev", kind: "folder" },
   { path: "dev/console", kind: "character-device", major: 5, minor: 1 },
-  { path: "init", kind: "file", bytes: read("init.bin") },
+  { path: "init", kind: "file", bytes: read("../../guests/linux-init.bin") },
 ]);
 
 /** What is done when a line of the console matches, one after the other. */
@@ -85,23 +82,6 @@ const HOTPLUG: readonly Step[] = [
   [/smpboot: CPU 1 is now offline/, type("c")],
   [/init: cpus 0$/, type("q")],
 ];
-
-describe("the user space for tests", () => {
-  const folder = mkdtempSync(join(tmpdir(), "x2vm-linux-"));
-  it("is what NASM makes of its source", ({ skip }) => {
-    const binary = join(folder, "init.bin");
-    const source = new URL("init.asm", import.meta.url).pathname;
-    try {
-      execFileSync("nasm", ["-f", "bin", "-w+error", "-o", binary, source]);
-    } catch (error) {
-      if ((error as { code?: string }).code === "ENOENT") skip("nasm is not installed");
-      throw error;
-    }
-    const made = readFileSync(binary);
-    rmSync(folder, { recursive: true });
-    expect(made).toEqual(read("init.bin"));
-  });
-});
 
 describe.skipIf(!kernelPath)("Linux", { timeout: 300_000 }, () => {
   it.each([1, 4])("comes to its user space with %i CPUs and turns itself off", async (cpus) => {
