@@ -148,7 +148,8 @@ export const KNOB_MAXPHYADDR = 25; // bits
 export const KNOB_LINT0_REENABLED = 26; // KVM_X86_QUIRK_LINT0_REENABLED
 export const KNOB_MMIO_HOLE = 27; // KVM_X86_QUIRK_LAPIC_MMIO_HOLE
 export const KNOB_MSI_EXT_DEST = 28; // the VMM converts 15-bit MSI and IOAPIC destinations
-export const KNOB_COUNT = 29;
+export const KNOB_BUS_CYCLE = 29; // ns: cycle of the timer's clock (KVM_CAP_X86_APIC_BUS_CYCLES_NS)
+export const KNOB_COUNT = 30;
 
 // How a message found its targets.
 export const PATH_NONE = 0;

@@ -10,6 +10,7 @@ import { longIdObstacle, type Policy } from "./policies.js";
 /** Capability numbers. */
 export const KVM_CAP = {
   NR_VCPUS: 9,
+  SET_BOOT_CPU_ID: 34,
   MAX_VCPUS: 66,
   DISABLE_QUIRKS: 116,
   SPLIT_IRQCHIP: 121,
@@ -39,8 +40,6 @@ const SUPPRESS_EOI_FLAGS =
 
 /** IDs are below this: 0xffffffff addresses all CPUs. */
 const ID_LIMIT = 0xffffffff;
-/** A cycle of the APIC bus, ns. */
-const BUS_CYCLE_NS = 1;
 
 /** Flags that each preset knows: 4.9 the first two, real parts none. */
 const KNOWN_FLAGS: Readonly<Record<string, number>> = { "kvm-legacy": 3, knl: 0, strict8: 0 };
@@ -106,13 +105,14 @@ export class Capabilities {
         return this.#limits.vcpuCapacity;
       case KVM_CAP.MAX_VCPU_ID:
         return ID_LIMIT;
+      case KVM_CAP.SET_BOOT_CPU_ID: // the first of the machine's `apicIds`
       case KVM_CAP.DISABLE_QUIRKS:
       case KVM_CAP.SPLIT_IRQCHIP:
         return 1;
       case KVM_CAP.DISABLE_QUIRKS2:
         return QUIRKS;
       case KVM_CAP.APIC_BUS_CYCLES_NS:
-        return BUS_CYCLE_NS;
+        return this.#policy.knobs.get("busCycle")!;
       case KVM_CAP.X2APIC_API:
         return this.#knownFlags;
       default:
@@ -148,7 +148,9 @@ export class Capabilities {
     } else if (capability === KVM_CAP.SPLIT_IRQCHIP) {
       refuse("The machine has the split irqchip already: PIC and I/O APIC are the host's.");
     } else if (capability === KVM_CAP.APIC_BUS_CYCLES_NS) {
-      refuse("The cycle of the APIC bus cannot be changed any more: the machine has its CPUs.");
+      refuse(
+        "The machine has its CPUs: the cycle of the APIC bus was for its policy to say (busCycle).",
+      );
     } else {
       refuse(`Capability ${capability} cannot be enabled here.`);
     }

@@ -172,6 +172,12 @@ export const KNOBS: readonly Knob[] = [
     abi.KNOB_MSI_EXT_DEST,
     "The VMM understands 15-bit destinations of MSIs and I/O APIC entries.",
   ),
+  number(
+    "busCycle",
+    abi.KNOB_BUS_CYCLE,
+    [1, 10000],
+    "Cycle of the APIC timer's clock, ns (KVM_CAP_X86_APIC_BUS_CYCLES_NS); CPUID leaf 15H tells it.",
+  ),
 ];
 
 /** @throws X2vmError BAD_OPTION */

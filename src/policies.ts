@@ -53,6 +53,7 @@ const KVM: Readonly<Record<string, string>> = {
   lint0Reenabled: "on",
   mmioHole: "on",
   msiExtDest: "off",
+  busCycle: "1",
 };
 
 /** What presets of real parts share, and KVM does otherwise. */

@@ -39,6 +39,7 @@ export class Policy {
   lint0Reenabled: u32;
   mmioHole: u32;
   msiExtDest: u32;
+  busCycle: u32;
 }
 
 // prettier-ignore
@@ -48,7 +49,7 @@ const values: usize = memory.data<u32>([
   0, 1, 0, abi.LOWEST_VECTOR_HASH, abi.RESERVED_KVM,     // truncatedBroadcast xidWritable hotplugX2apic lowest reservedBits
   0, 0, 0, 0, 0,                                         // errors spurious unpluggedIgnores firstSipi timerModeDisarms
   200000, abi.DIRECTED_EOI_ADVERTISED, 0, 1, 1,          // periodMin directedEoi lvtCmci tscDeadline x2apic
-  MAXPHYADDR, 1, 1, 0,                                   // maxPhyAddr lint0Reenabled mmioHole msiExtDest
+  MAXPHYADDR, 1, 1, 0, 1,                                // maxPhyAddr lint0Reenabled mmioHole msiExtDest busCycle
 ], 8);
 
 export const policy: Policy = changetype<Policy>(values);
@@ -61,7 +62,7 @@ const limits: usize = memory.data<u32>([
   1, 1, 1, 2, 1,
   1, 1, 1, 1, 1,
   0xffffffff, 2, 1, 1, 1,
-  52, 1, 1, 1,
+  52, 1, 1, 1, 10000,
 ], 8);
 
 /** @returns the value of a knob, 0 for an unknown one */
@@ -73,6 +74,7 @@ export function knobValue(knob: u32): u32 {
 export function storeKnob(knob: u32, value: u32): bool {
   if (knob >= <u32>abi.KNOB_COUNT || value > load<u32>(limits + (knob << 2))) return false;
   if (knob === abi.KNOB_MAXPHYADDR && value < 32) return false;
+  if (knob === abi.KNOB_BUS_CYCLE && value === 0) return false;
   store<u32>(values + (knob << 2), value);
   return true;
 }
@@ -95,4 +97,5 @@ if (offsetof<Policy>("mapForm") !== abi.KNOB_MAP_FORM << 2) ERROR("Policy.mapFor
 if (offsetof<Policy>("errors") !== abi.KNOB_ERRORS << 2) ERROR("Policy.errors");
 if (offsetof<Policy>("periodMin") !== abi.KNOB_PERIOD_MIN << 2) ERROR("Policy.periodMin");
 if (offsetof<Policy>("maxPhyAddr") !== abi.KNOB_MAXPHYADDR << 2) ERROR("Policy.maxPhyAddr");
+if (offsetof<Policy>("busCycle") !== abi.KNOB_BUS_CYCLE << 2) ERROR("Policy.busCycle");
 if (offsetof<Policy>() !== abi.KNOB_COUNT << 2) ERROR("Policy: one word for each knob");

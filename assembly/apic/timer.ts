@@ -4,8 +4,8 @@
  * Sources: SDM 3A "APIC Timer", "TSC-Deadline Mode"; KVM `start_apic_timer`, `apic_get_tmcct`, `apic_update_lvtt`,
  * `update_target_expiration`, `limit_periodic_timer_frequency`.
  *
- * The bus ticks at 1 GHz, so that a count of TMICT lasts TMICT times the divisor in ns; the TSC is the virtual clock plus
- * the vCPU's offset. Nothing counts: `deadline` is the next expiry, and vm/ calls `timerExpired` when it has come.
+ * A count of TMICT lasts TMICT times the divisor times a cycle of the bus, 1 ns unless the policy has another; the TSC is
+ * the virtual clock plus the vCPU's offset. Nothing counts: `deadline` is the next expiry, and vm/ calls `timerExpired` when it has come.
  */
 import { REQ_TIMER } from "../abi";
 import * as def from "../x86/apicdef";
@@ -37,9 +37,14 @@ function divisorOf(tdcr: u32): u32 {
   return 1 << (n & 7);
 }
 
+/** ns that one count lasts: below 2^21. */
+function tickOf(lapic: Lapic): u64 {
+  return <u64>divisorOf(lapic.tdcr) * policy.busCycle;
+}
+
 /** ns that a count of TMICT lasts; KVM keeps periodic timers from being too fast. */
 function periodOf(lapic: Lapic): u64 {
-  const period = <u64>lapic.tmict * divisorOf(lapic.tdcr);
+  const period = <u64>lapic.tmict * tickOf(lapic);
   return isPeriodic(lapic) && period !== 0 ? max<u64>(period, policy.periodMin) : period;
 }
 
@@ -56,7 +61,7 @@ export function writeTmict(lapic: Lapic, value: u32, now: u64): void {
 export function readTmcct(lapic: Lapic, now: u64): u32 {
   if (isDeadlineMode(lapic) || lapic.period === 0 || lapic.deadline === NO_DEADLINE) return 0;
   const left = lapic.deadline > now ? lapic.deadline - now : 0;
-  return <u32>(left / divisorOf(lapic.tdcr));
+  return <u32>(left / tickOf(lapic));
 }
 
 /** Writes TDCR: a running count keeps its number and goes on at the new speed. */
@@ -68,7 +73,7 @@ export function writeTdcr(lapic: Lapic, value: u32, now: u64): void {
   lapic.period = periodOf(lapic);
   if (lapic.deadline === NO_DEADLINE) return;
   const left = lapic.deadline > now ? lapic.deadline - now : 0;
-  // A count below 2^32 and a divisor of at most 128: the product stays far below 2^64.
+  // A count below 2^32, ticks below 2^21 and a divisor of at most 2^7: the product stays below 2^64.
   setDeadline(lapic, now + (left * after) / before);
 }
 
@@ -162,7 +167,7 @@ export function restoreTimer(
   lapic.tmict = isDeadlineMode(lapic) ? 0 : initial;
   const counts = lapic.timerMode === def.LVT_TIMER_ONE_SHOT || isPeriodic(lapic);
   lapic.period = counts ? periodOf(lapic) : 0;
-  const left = min<u64>(<u64>current * divisorOf(lapic.tdcr), lapic.period);
+  const left = min<u64>(<u64>current * tickOf(lapic), lapic.period);
   if (left !== 0) setDeadline(lapic, now + left);
   else
     setDeadline(lapic, isPeriodic(lapic) && lapic.period !== 0 ? now + lapic.period : NO_DEADLINE);

@@ -79,6 +79,7 @@ let threadShift: u32 = 0;
 let coreShift: u32 = 8;
 let logicalPerPackage: u32 = 256;
 let kvmSignature = false;
+let busCycle: u32 = 1;
 
 // What the last `cpuid` gave.
 export let cpuidA: u32 = 0;
@@ -121,6 +122,11 @@ export function setTopology(smt: u32, core: u32, logical: u32): bool {
 /** Whether leaf 40000000H carries KVM's signature. Its features are word WORD_KVM_EAX of cpu/features.ts. */
 export function setKvmSignature(on: bool): void {
   kvmSignature = on;
+}
+
+/** @param ns - cycle of the APIC timer's input, for leaf 15H */
+export function setBusCycle(ns: u32): void {
+  busCycle = ns;
 }
 
 /** True when the KVM leaves are offered: hypercalls work. */
@@ -219,7 +225,7 @@ function basic(cpu: Vcpu, leaf: u32, subleaf: u32): void {
       stateComponents(cpu, subleaf);
       break;
     case 0x15:
-      result(1, 1, TSC_HZ, 0); // TSC = crystal = 1 GHz, as the APIC timer's input
+      result(1, busCycle, TSC_HZ / busCycle, 0); // the crystal is the APIC timer's input; the TSC a multiple of it
       break;
     case 0x16:
       result(1000, 1000, 100, 0);

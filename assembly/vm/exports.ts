@@ -12,7 +12,7 @@ import { restoreLapic, saveLapic } from "../apic/state";
 import { placeBlocks } from "../cpu/block";
 import { leaveBlock } from "../cpu/control";
 import { syncPdptes } from "../cpu/cr";
-import { setKvmSignature } from "../cpu/cpuid";
+import { setBusCycle, setKvmSignature } from "../cpu/cpuid";
 import { featureWord, setFeatureWord } from "../cpu/features";
 import { rflags, setRflags as storeRflags } from "../cpu/flags";
 import { lastError, lastException as lastVector } from "../cpu/interrupt";
@@ -24,7 +24,7 @@ import { beforeStore, placeCodeMap } from "../mem/code-map";
 import { NO_GPA } from "../mem/paging";
 import { probe } from "../mem/access";
 import { flushTlb } from "../mem/space";
-import { KNOB_TSC_DEADLINE, KNOB_X2APIC, REQ_EXTINT, SS } from "../abi";
+import { KNOB_BUS_CYCLE, KNOB_TSC_DEADLINE, KNOB_X2APIC, REQ_EXTINT, SS } from "../abi";
 import { FEATURE_TSC_DEADLINE, FEATURE_X2APIC, WORD_KVM_EAX } from "../x86/cpuid";
 import { AR_DPL, AR_DPL_SHIFT } from "../x86/descriptor";
 import { clockNs, preciseNs, setInstructionNs as storeInstructionNs } from "./clock";
@@ -196,6 +196,7 @@ export function setKnob(knob: u32, value: u32): u32 {
   if (!storeKnob(knob, value)) return 0;
   // CPUID tells what the policy's LAPICs can do.
   if (knob === KNOB_X2APIC) offerFeature(FEATURE_X2APIC, value !== 0);
+  if (knob === KNOB_BUS_CYCLE) setBusCycle(value);
   if (knob === KNOB_TSC_DEADLINE) offerFeature(FEATURE_TSC_DEADLINE, value !== 0);
   return 1;
 }

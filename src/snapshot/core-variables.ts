@@ -40,6 +40,7 @@ export const CORE_VARIABLES: readonly CoreVariable[] = [
   variable("cpu/cpuid/coreShift", 31n),
   variable("cpu/cpuid/logicalPerPackage", U32, 1n),
   variable("cpu/cpuid/kvmSignature", 1n),
+  variable("cpu/cpuid/busCycle", 10_000n, 1n),
   variable("cpu/random/randomState", U64),
   variable("vm/clock/time", COUNT),
   variable("vm/clock/fraction", 2n ** 24n - 1n),

@@ -51,6 +51,7 @@ export function lapicKnobsOf(options: LapicOptions, firstSipi: boolean): [number
     [abi.KNOB_FIRST_SIPI, flag(firstSipi)],
     [abi.KNOB_TIMER_MODE_DISARMS, flag(options.timerModeDisarms)],
     [abi.KNOB_PERIOD_MIN, options.periodMin],
+    [abi.KNOB_BUS_CYCLE, options.busCycle],
     [abi.KNOB_DIRECTED_EOI, DIRECTED_EOI[options.directedEoi]],
     [abi.KNOB_LVT_CMCI, flag(options.cmci)],
     [abi.KNOB_TSC_DEADLINE, flag(options.tscDeadline)],

@@ -315,6 +315,7 @@ export const registerWalk: fc.Arbitrary<RegisterWalk> = fc.record({
     x2apic: fc.constantFrom(true, true, true, false),
     timerModeDisarms: fc.boolean(),
     periodMin: fc.constantFrom(0, 0, 500),
+    busCycle: fc.constantFrom(1, 1, 1, 3, 40, 10_000),
     errors: fc.boolean(),
     spurious: fc.boolean(),
     lint0Reenabled: fc.boolean(),

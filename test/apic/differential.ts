@@ -18,6 +18,7 @@ export const KVM_OPTIONS: LapicOptions = {
   x2apic: true,
   timerModeDisarms: false,
   periodMin: 0,
+  busCycle: 1,
   errors: false,
   spurious: false,
   lint0Reenabled: true,

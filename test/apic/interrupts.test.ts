@@ -382,6 +382,23 @@ describe.each(SIDES)("the timer (%s)", (_, make) => {
     expect([driver.readMmio(n, TMICT, 4), driver.readMmio(n, TMCCT, 4)]).toEqual([0, 0]);
   });
 
+  it.each([
+    [1, 11, 1],
+    [40, 0, 80],
+    [40, 11, 40],
+    [10_000, 0xa, 1_280_000],
+  ])("counts a bus of %i ns with TDCR %i once in %i ns", (busCycle, tdcr, tick) => {
+    const [driver, n] = timer(0x40, { busCycle });
+    driver.writeMmio(n, TDCR, 4, tdcr);
+    driver.writeMmio(n, TMICT, 4, 50);
+    expect(driver.deadline(n)).toBe(START + 50 * tick);
+    driver.setNow(START + 20 * tick);
+    expect(driver.readMmio(n, TMCCT, 4)).toBe(30);
+    driver.writeMmio(n, TMICT, 4, 0xffffffff);
+    driver.writeMmio(n, TDCR, 4, 0xa); // by 128
+    expect(driver.readMmio(n, TMCCT, 4)).toBe(0xffffffff);
+  });
+
   it("has a shortest period in periodic mode alone", () => {
     const [driver, n] = timer(0x20040, { periodMin: 200_000 });
     driver.writeMmio(n, TMICT, 4, 50);

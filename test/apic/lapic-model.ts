@@ -24,6 +24,8 @@ export interface LapicOptions {
   readonly timerModeDisarms: boolean;
   /** Shortest period of a periodic timer, ns. */
   readonly periodMin: number;
+  /** Cycle of the bus that the timer counts, ns. */
+  readonly busCycle: number;
   /** LVT CMCI exists. */
   readonly cmci: boolean;
   /** ESR works, and vectors below 16 are refused. */
@@ -132,7 +134,7 @@ export class LapicModel {
     this.x2id = x2id;
     this.isBsp = isBsp;
     this.options = options;
-    this.timer = new TimerModel(options.timerModeDisarms, options.periodMin);
+    this.timer = new TimerModel(options.timerModeDisarms, options.periodMin, options.busCycle);
     this.reset();
   }
 

@@ -211,6 +211,24 @@ describe("an interrupt of the PIC", () => {
   });
 });
 
+describe("CPUID leaf 15H", () => {
+  // mov eax, 15H; cpuid; mov [7000H], eax; mov [7004H], ebx; mov [7008H], ecx
+  const code = [
+    ...[0x66, 0xb8, 0x15, 0, 0, 0, 0x0f, 0xa2, 0x66, 0xa3, 0x00, 0x70],
+    ...[0x66, 0x89, 0x1e, 0x04, 0x70, 0x66, 0x89, 0x0e, 0x08, 0x70],
+  ];
+
+  it.each([
+    ["kvm", [1, 1, 1_000_000_000]],
+    ["kvm,busCycle=40", [1, 40, 25_000_000]],
+  ])("under %s tells the clock of the APIC timer", async (policy, leaf) => {
+    const made = await machineWith([...code, ...exit(1)], { policy });
+    made.run({ maxInstructions: 100 });
+    const words = new Uint32Array(made.readMemory(0x7000, 12).buffer);
+    expect([...words]).toEqual(leaf);
+  });
+});
+
 describe("CPUID.01H:EDX[9]", () => {
   // mov ecx, 1BH; mov eax, base; xor edx, edx; wrmsr; mov eax, 1; cpuid; shr edx, 9; and dl, 1; mov al, dl; out F4H, al
   const code = (base: number): number[] => [

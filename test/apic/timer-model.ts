@@ -1,5 +1,5 @@
 /**
- * The timer of one local APIC, driven by explicit bus ticks and TSC values.
+ * The timer of one local APIC, driven by explicit times and TSC values.
  *
  * Sources: SDM 3A "APIC Timer", "TSC-Deadline Mode"; KVM `apic_update_lvtt`, `update_target_expiration`,
  * `kvm_set_lapic_tscdeadline_msr`.
@@ -21,18 +21,21 @@ export class TimerModel {
   mode = ONE_SHOT;
   initialCount = 0;
   divideConfiguration = 0;
-  /** Bus ticks to the next expiry; null when the counter is stopped. */
+  /** ns to the next expiry; null when the counter is stopped. */
   remaining: number | null = null;
   /** TSC value at which deadline mode fires; 0n when disarmed. */
   deadline = 0n;
   private readonly modeDisarms: boolean;
   private readonly periodMin: number;
+  /** ns of a cycle of the bus; times here are ns. */
+  private readonly cycle: number;
 
   /**
    * @param modeDisarms - every change of mode disarms; otherwise only to and from deadline mode
-   * @param periodMin - shortest period of periodic mode, bus ticks
+   * @param periodMin - shortest period of periodic mode, ns
    */
-  constructor(modeDisarms = false, periodMin = 0) {
+  constructor(modeDisarms = false, periodMin = 0, cycle = 1) {
+    this.cycle = cycle;
     this.modeDisarms = modeDisarms;
     this.periodMin = periodMin;
   }
@@ -50,11 +53,11 @@ export class TimerModel {
 
   get currentCount(): number {
     if (this.mode === TSC_DEADLINE || this.remaining === null) return 0;
-    return Math.floor(Math.max(0, this.remaining) / this.divisor);
+    return Math.floor(Math.max(0, this.remaining) / (this.divisor * this.cycle));
   }
 
   private get period(): number {
-    const period = this.initialCount * this.divisor;
+    const period = this.initialCount * this.divisor * this.cycle;
     return this.mode === PERIODIC ? Math.max(period, this.periodMin) : period;
   }
 
@@ -69,7 +72,7 @@ export class TimerModel {
     const before = this.divisor;
     this.divideConfiguration = value;
     if (this.remaining !== null)
-      this.remaining = Math.floor((this.remaining * this.divisor) / before);
+      this.remaining = Math.floor(this.remaining * (this.divisor / before)); // a power of two: exact
   }
 
   writeMode(mode: number): void {
@@ -88,7 +91,7 @@ export class TimerModel {
     if (this.mode === TSC_DEADLINE) this.deadline = tsc;
   }
 
-  /** Lets bus ticks pass; an expiry is told by `expire`. */
+  /** Lets time pass, ns; an expiry is told by `expire`. */
   count(ticks: number): void {
     if (this.remaining !== null) this.remaining -= ticks;
   }

@@ -23,6 +23,8 @@ describe("checkExtension", () => {
     ["kvm", KVM_CAP.DISABLE_QUIRKS, 1],
     ["kvm", KVM_CAP.DISABLE_QUIRKS2, 5],
     ["kvm", KVM_CAP.APIC_BUS_CYCLES_NS, 1],
+    ["kvm,busCycle=40", KVM_CAP.APIC_BUS_CYCLES_NS, 40],
+    ["kvm", KVM_CAP.SET_BOOT_CPU_ID, 1],
     ["kvm", -1, 0],
     ["kvm", NaN, 0],
     ["kvm", KVM_CAP.MAX_VCPU_ID, 0xffffffff],
@@ -60,7 +62,13 @@ describe("enableCap", () => {
     ["text", "kvm", KVM_CAP.X2APIC_API, "1" as unknown as number, /1 is unknown/],
     ["an unknown quirk", "kvm", KVM_CAP.DISABLE_QUIRKS2, 7, /0x2 is unknown/],
     ["a second irqchip", "kvm", KVM_CAP.SPLIT_IRQCHIP, 24, /has the split irqchip already/],
-    ["a bus cycle when vCPUs are there", "kvm", KVM_CAP.APIC_BUS_CYCLES_NS, 2, /cannot be changed/],
+    [
+      "a bus cycle when vCPUs are there",
+      "kvm",
+      KVM_CAP.APIC_BUS_CYCLES_NS,
+      2,
+      /policy to say \(busCycle\)/,
+    ],
     ["a limit above all IDs", "kvm", KVM_CAP.MAX_VCPU_ID, 2 ** 32, /to 0xffffffff/],
     ["a capability that is no number", "kvm", NaN, 1, /NaN cannot be enabled/],
   ])("refuses %s", async (_name, policy, capability, flags, sentence) => {
