@@ -34,8 +34,7 @@ const DELIVERY_MODE: u32 = 7 << def.ICR_DELIVERY_MODE_SHIFT;
  * the shorthands too; and an MSI with the redirection hint changes its mode but still goes to one LAPIC.
  */
 export function choosePath(msg: Message): void {
-  const shorthand = (msg.low >> def.ICR_SHORTHAND_SHIFT) & 3;
-  if (shorthand === def.SELF && msg.sender !== NO_SENDER) {
+  if (isSelf(msg)) {
     msg.path = PATH_SELF;
   } else if (msg.kind === MAP_ONLY) {
     msg.path = PATH_MAP;
@@ -55,15 +54,25 @@ export function choosePath(msg: Message): void {
  */
 export function route(msg: Message): i32 {
   switch (msg.path) {
-    case PATH_SELF: {
-      const lapic = Lapic.at(msg.sender);
-      return lapic.isPresent ? <i32>deliver(lapic, msg) : 0;
-    }
+    case PATH_SELF:
+      return routeSelf(msg);
     case PATH_MAP:
       return isLogical(msg) ? routeLogical(msg) : routeUnicast(msg);
     default:
       return scan(msg);
   }
+}
+
+/** The shorthand Self, from a LAPIC. */
+export function isSelf(msg: Message): bool {
+  return ((msg.low >> def.ICR_SHORTHAND_SHIFT) & 3) === def.SELF && msg.sender !== NO_SENDER;
+}
+
+/** Delivers to the sender. */
+export function routeSelf(msg: Message): i32 {
+  msg.path = PATH_SELF;
+  const lapic = Lapic.at(msg.sender);
+  return lapic.isPresent ? <i32>deliver(lapic, msg) : 0;
 }
 
 /** No shorthand, physical, and no destination that could be a broadcast. */

@@ -5,7 +5,7 @@
  */
 import { PATH_WITHHELD } from "../abi";
 import { traceMessage, traceResult } from "./explain";
-import { choosePath, isUnicast, route, routeUnicast } from "./fabric";
+import { choosePath, isSelf, isUnicast, route, routeSelf, routeUnicast } from "./fabric";
 import { hasRules, tamper, takeHeld } from "./inject";
 import { hasMap } from "./map";
 import { MAP_ONLY, message } from "./message";
@@ -30,7 +30,10 @@ export function sendMessage(sender: i32, dest: u32, low: u32, kind: u32, now: u6
   message.injected = 0;
   if (hasRules()) return sendTampered(now);
   // Most messages are for one LAPIC by its ID: these need no more decisions.
-  if (traceMask === 0 && isUnicast(message) && hasMap()) return routeUnicast(message);
+  if (traceMask === 0) {
+    if (isUnicast(message) && hasMap()) return routeUnicast(message);
+    if (isSelf(message)) return routeSelf(message);
+  }
   return hand(now);
 }
 

@@ -53,7 +53,9 @@ export function deliverFault(cpu: Vcpu): void {
 /** Delivers an external interrupt or NMI. @param vector - 0..255; 2 for an NMI, which blocks further ones until IRET */
 export function deliverInterrupt(cpu: Vcpu, vector: u32, isNmi: bool): void {
   if (isNmi) cpu.nmi |= NMI_BLOCKED;
-  deliver(cpu, vector, false, 0, ERROR_EXT, rflags(cpu), cpu.rip);
+  const image = rflags(cpu);
+  if (cpu.mode & MODE_64 && enterFast(cpu, vector, false, 0, image, cpu.rip)) return;
+  deliver(cpu, vector, false, 0, ERROR_EXT, image, cpu.rip);
   resolve(cpu, BENIGN);
 }
 

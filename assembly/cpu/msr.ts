@@ -60,7 +60,10 @@ export function rdmsr(cpu: Vcpu, op: Op): void {
 export function wrmsr(cpu: Vcpu, op: Op): void {
   const number = <u32>cpu.rcx;
   const value = (cpu.rdx << 32) | (cpu.rax & 0xffffffff);
-  if (cpu.cpl !== 0 || !writeMsr(cpu, number, value, false)) raiseWithError(cpu, GP, 0);
+  if (number >= msr.X2APIC_FIRST && number <= msr.X2APIC_LAST && cpu.cpl === 0) {
+    // EOI and ICR: what interrupts spend their time with.
+    if (!platform.apicMsrWrite(cpu, number, value)) raiseWithError(cpu, GP, 0);
+  } else if (cpu.cpl !== 0 || !writeMsr(cpu, number, value, false)) raiseWithError(cpu, GP, 0);
   else if (!isPlatformMsr(number)) leaveBlock();
 }
 

@@ -24,7 +24,8 @@ export function setInstructionNs(ns: u32): void {
 
 /** Starts a slice. @param sharers - vCPUs that run in turn, at least 1 */
 export function beginSlice(sharers: u32): void {
-  perInstruction = (instructionNs << FRACTION_BITS) / sharers;
+  perInstruction = instructionNs << FRACTION_BITS;
+  if (sharers !== 1) perInstruction /= sharers;
   if (perInstruction === 0) perInstruction = 1;
 }
 

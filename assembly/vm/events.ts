@@ -84,7 +84,7 @@ export function processEvents(cpu: Vcpu): bool {
   // One boundary, one event; the shadow of STI and MOV SS holds everything back for one instruction.
   if (cpu.shadow === 0) {
     if (hasNmi(cpu)) takeNmi(cpu);
-    else if (hasInterrupt(cpu)) takeInterrupt(cpu);
+    else if (cpu.eflags & IF) takeInterrupt(cpu);
     else if (cpu.request & REQ_INTERRUPT && !answersIntr(Lapic.of(cpu)))
       cpu.request &= ~REQ_INTERRUPT;
   }
@@ -112,14 +112,16 @@ function takeNmi(cpu: Vcpu): void {
   deliverInterrupt(cpu, NMI_VECTOR, true);
 }
 
-/** ExtINT before the LAPIC, as KVM `kvm_cpu_get_interrupt`. */
+/** With IF = 1, if there is one: ExtINT before the LAPIC, as KVM `kvm_cpu_get_interrupt`. */
 function takeInterrupt(cpu: Vcpu): void {
   if (hasExtInt(cpu)) {
     deliverInterrupt(cpu, acknowledgeExtInt() & 0xff, false);
     return;
   }
-  const vector = acknowledge(Lapic.of(cpu));
+  if (!(cpu.request & REQ_INTERRUPT)) return;
+  const lapic = Lapic.of(cpu);
+  const vector = acknowledge(lapic);
   if (vector < 0) return;
-  offerPvEoi(cpu);
+  if (lapic.pvEoiMsr !== 0) offerPvEoi(cpu);
   deliverInterrupt(cpu, <u32>vector, false);
 }

@@ -6,7 +6,14 @@
 import { HALTED, RUNNABLE, TRACE_CPU_MODE } from "../abi";
 import { Lapic } from "../apic/lapic";
 import { readMmio, writeMmio } from "../apic/mmio";
-import { MSR_APIC_BASE, MSR_KVM_PV_EOI, msrValue, readApicMsr, writeApicMsr } from "../apic/msr";
+import {
+  MSR_APIC_BASE,
+  MSR_KVM_PV_EOI,
+  msrValue,
+  readApicMsr,
+  writeApicMsr,
+  writeX2apicMsr,
+} from "../apic/msr";
 import { readCr8, writeCr8 } from "../apic/priority";
 import { setWake as setLapicWake } from "../apic/requests";
 import { leaveBlock } from "../cpu/control";
@@ -18,6 +25,7 @@ import { setApicPage, setDataAccess, setLineWritten } from "../mem/hooks";
 import { flushTlb } from "../mem/space";
 import { Vcpu } from "../vcpu";
 import { FEATURE_KVM_PV_EOI } from "../x86/cpuid";
+import { X2APIC_FIRST, X2APIC_LAST } from "../x86/msr";
 import { preciseNs } from "./clock";
 import { hypercall } from "./hypercall";
 import { isKvmClockMsr, kvmClockValue, readKvmClock, writeKvmClock } from "./kvm-clock";
@@ -58,6 +66,13 @@ function msrRead(cpu: Vcpu, msr: u32): bool {
 }
 
 function msrWrite(cpu: Vcpu, msr: u32, value: u64): bool {
+  if (msr >= X2APIC_FIRST && msr <= X2APIC_LAST) {
+    const lapic = Lapic.of(cpu);
+    if (lapic.pvEoiPending !== 0) fetchPvEoi(cpu);
+    if (!writeX2apicMsr(lapic, msr, value, preciseNs())) return false;
+    leaveIfRequested(cpu);
+    return true;
+  }
   if (isKvmClockMsr(msr)) return writeKvmClock(cpu, msr, value);
   fetchPvEoi(cpu);
   const modeBefore = apicMode(cpu);

@@ -75,6 +75,7 @@ export function wake(vcpuIndex: u32): void {
 
 /** Fires the timers that are due, and delivers the messages that fault injection held back until now. */
 function fireTimers(): void {
+  if (nextDeadline() === NO_DEADLINE) return;
   const now = clockNs();
   fabricExpired(now);
   while (nextTimerDeadline() <= now) {

@@ -14,12 +14,16 @@ let level1: usize = 0;
 let level2: usize = 0;
 let level3: usize = 0;
 
+/** Level 0 has one word. */
+let isOneWord: bool = false;
+
 /** How many bits are set. */
 export let runnableCount: u32 = 0;
 
 /** Reserves the bitmap. */
 export function placeRunnable(capacity: u32): bool {
   const words = (<u64>capacity + 63) >> 6;
+  isOneWord = words === 1;
   level0 = reserve((words + 1) << 3, 64);
   level1 = reserve(((words >> 6) + 1) << 3, 64);
   level2 = reserve(((words >> 12) + 1) << 3, 64);
@@ -66,6 +70,12 @@ export function unmarkRunnable(vcpuIndex: u32): void {
 /** The first marked vCPU after `vcpuIndex`, around the end. @returns vcpuIndex, or -1 when none is marked */
 export function nextRunnable(vcpuIndex: u32): i32 {
   if (runnableCount === 0) return -1;
+  // Up to 64 vCPUs are one word.
+  if (isOneWord) {
+    const word = load<u64>(level0);
+    const later = vcpuIndex < 63 ? word & (u64.MAX_VALUE << (vcpuIndex + 1)) : 0;
+    return <i32>ctz(later !== 0 ? later : word);
+  }
   const after = findFrom(vcpuIndex + 1);
   return after >= 0 ? after : findFrom(0);
 }
