@@ -12,11 +12,13 @@ import {
 } from "../experiments/index.js";
 import { DEFAULT_POLICY } from "../policies.js";
 import { parseNumber } from "./args.js";
+import { LINUX_HOTPLUG, linuxHotplug } from "./linux-hotplug.js";
 import { EXIT_FAILED_RUN } from "./summary.js";
 
 interface ExperimentFlags {
   readonly policy: string;
   readonly json?: boolean;
+  readonly kernel?: string;
 }
 
 interface ExperimentReport {
@@ -37,6 +39,8 @@ Examples:
   x2vm experiment 1                           one experiment under kvm
   x2vm experiment 2 --policy all              ... under every preset, and where they differ
   x2vm experiment all --policy knl --json     all of them under one policy, as JSON
+  x2vm experiment linux-hotplug --kernel /boot/vmlinuz --policy all
+                                              Linux, and CPU 0x123 added to it
 
 A policy is a preset, or a preset with knobs changed: kvm,quirk=off.
 An outcome is held to the expected one where one is on record: for every preset, and for some with knobs changed.
@@ -47,12 +51,15 @@ export function addExperimentCommand(program: Command): void {
   program
     .command("experiment")
     .description("scripted experiments with interrupts between CPUs, under any policy")
-    .argument("[which]", "number of an experiment, or all; the list without it")
+    .argument("[which]", "number of an experiment, all, or linux-hotplug; the list without it")
     .option("--policy <policy>", "policy to run under, or all", DEFAULT_POLICY)
+    .option("--kernel <file>", "Linux kernel for linux-hotplug: vmlinuz or vmlinux")
     .option("--json", "as JSON")
     .addHelpText("after", EXAMPLES)
     .action(async (which: string | undefined, flags: ExperimentFlags) => {
-      process.exitCode = which === undefined ? list(flags) : await run(which, flags);
+      if (which === undefined) process.exitCode = list(flags);
+      else if (which === LINUX_HOTPLUG) process.exitCode = await linuxHotplug(flags);
+      else process.exitCode = await run(which, flags);
     });
 }
 
