@@ -4,7 +4,7 @@
 ; CPUs        as many as the machine started with, by fw_cfg; most rows need two.
 ; Words       the name of a row (table `rows`); `count=n`: how often, default 1; `latency`: also measure, by TSC, the
 ;             time from each send to the first instruction of its handler; `distribution`: and say how it is distributed;
-;             `xapic-only`, `wall`: lib/guest.inc.
+;             `x2apic-only`: fail where CPUID offers no x2APIC mode; `xapic-only`, `wall`: lib/guest.inc.
 ; Method      all CPUs are awake before the line START; what a row does follows, then a line with the number of
 ;             interrupts that arrived and the TSC ticks, and with `latency` one with its distribution. A lost interrupt
 ;             shows: the row never ends.
@@ -315,6 +315,11 @@ main:
     mov [cpus], rax
     cmp rax, [rbx + ROW_NAME_BYTES + 16]
     jb .too_few
+    has_word "x2apic-only"
+    jnc .any_mode
+    cmp qword [use_x2apic], 0
+    je .no_x2apic
+.any_mode:
     mov rax, [rbx + ROW_NAME_BYTES + 24]
     call has_apic
     jc .wrong_apic
@@ -342,6 +347,9 @@ main:
     ret
 .too_few:
     fail "CPUs", "this row needs ", dec, [rbx + ROW_NAME_BYTES + 16], ", found ", dec, [cpus]
+    ret
+.no_x2apic:
+    fail "APIC", "CPUID offers no x2APIC mode"
     ret
 .wrong_apic:
     fail "APIC", "this row needs another mode, or KVM's hypercall"

@@ -138,8 +138,11 @@ class PeerRuns {
       });
       const { start, end, count } = section(lines);
       this.#ns.push(this.#peer.wallNs(start, end) / count);
-    } catch {
-      this.#reason = `${this.name} gave no answer in ${PEER_TIMEOUT_MS / 1000} s`;
+    } catch (error) {
+      this.#reason =
+        error instanceof NoRowError
+          ? `${this.name}: ${error.why}`
+          : `${this.name} gave no answer in ${PEER_TIMEOUT_MS / 1000} s`;
     }
   }
 }
@@ -160,7 +163,19 @@ function machineOf({ row, cpus }: IpiCase, policy: string): MachineOptions {
 }
 
 function commandLine({ row, mode }: IpiCase, count: number): string {
-  return `${row.name} count=${count}${mode === "xapic" ? " xapic-only" : ""}`;
+  return `${row.name} count=${count} ${mode}-only`;
+}
+
+/** The guest said why it could not run a row. */
+class NoRowError extends Error {
+  readonly why: string;
+
+  constructor(lines: readonly TimedLine[]) {
+    const texts = lines.map(({ text }) => text);
+    super(`No row ran: ${texts.join(" | ")}`);
+    this.why =
+      texts.find((text) => text.startsWith("FAIL "))?.replace(/^FAIL \w+: /, "") ?? "no row";
+  }
 }
 
 /** The lines at both ends of what is measured, and how many interrupts came in between. */
@@ -168,7 +183,7 @@ function section<Line extends TimedLine>(lines: readonly Line[]) {
   const start = lines.find(({ text }) => text === "START");
   const end = lines.find(({ text }) => text.startsWith("interrupts "));
   if (start === undefined || end === undefined) {
-    throw new Error(`No row ran: ${lines.map(({ text }) => text).join(" | ")}`);
+    throw new NoRowError(lines);
   }
   return { start, end, count: Number(/^interrupts (\d+)/.exec(end.text)![1]) };
 }

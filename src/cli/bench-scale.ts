@@ -1,6 +1,7 @@
 /** `x2vm bench scale`: machines of growing size, one after the other. */
 import { stdout } from "node:process";
 import { fileURLToPath } from "node:url";
+import { hostLine } from "../bench/host.js";
 import { scalePage } from "../bench/html/scale-page.js";
 import { scaleRecords, scaleTable, sparseRecords, sparseTable } from "../bench/scale-report.js";
 import {
@@ -11,7 +12,6 @@ import {
 } from "../bench/scale.js";
 import { X2vmError } from "../errors.js";
 import { parseNumber } from "./args.js";
-import { hostLine } from "./bench.js";
 import type { ScaleFlags } from "./bench-options.js";
 import { LineFile } from "./files.js";
 import { Progress } from "./progress.js";

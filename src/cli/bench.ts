@@ -1,7 +1,7 @@
 /** `x2vm bench ipi`: chooses the cases, measures them in turn, shows them. */
-import { cpus as hostCpus } from "node:os";
-import { stderr, stdout, versions } from "node:process";
+import { stderr, stdout } from "node:process";
 import { fileURLToPath } from "node:url";
+import { hostLine } from "../bench/host.js";
 import { ipiPage } from "../bench/html/ipi-page.js";
 import { hotAddObstacle, measureHotAdd, type HotAddResult } from "../bench/hot-add.js";
 import { hotAddRecords, hotAddTable, ipiCsv, ipiRecords, ipiTable } from "../bench/ipi-report.js";
@@ -79,12 +79,6 @@ export async function benchIpi(patterns: readonly string[], flags: IpiFlags): Pr
     if (added.length > 0) stdout.write(`${hotAddTable(added)}\n`);
     stdout.write(`${legend(flags, peers)}\n`);
   }
-}
-
-/** Whose wall time it is. */
-export function hostLine(): string {
-  const [first] = hostCpus();
-  return `Host: ${hostCpus().length} × ${first?.model ?? "unknown CPU"}, Node ${versions.node}.`;
 }
 
 function nameOf({ row, cpus, mode }: IpiCase): string {
