@@ -5,6 +5,7 @@
 ;     0-9   the CPU that o, f and p mean         c   prints which CPUs are online
 ;     o f   puts that CPU online, offline        i   prints /proc/interrupts
 ;     p     moves to that CPU and works there    q   turns the machine off
+;     r     resets the machine                   k   ends, which makes the kernel panic
 ;
 ; Every command prints a line: its name, CPU and result; 0 is success, others are -errno.
 bits 64
@@ -16,6 +17,7 @@ SYS_OPEN equ 2
 SYS_CLOSE equ 3
 SYS_MKDIR equ 83
 SYS_MOUNT equ 165
+SYS_EXIT equ 60
 SYS_REBOOT equ 169
 SYS_SCHED_SETAFFINITY equ 203
 SYS_GETCPU equ 309
@@ -25,8 +27,9 @@ O_WRONLY equ 1
 REBOOT_MAGIC1 equ 0xfee1dead
 REBOOT_MAGIC2 equ 0x28121969
 REBOOT_POWER_OFF equ 0x4321fedc
+REBOOT_RESTART equ 0x01234567
 
-WORK equ 100000
+WORK equ 10000000
 
 ; ELF header and one program header: everything is loaded at the base, with room for buffers behind.
 elf:
@@ -96,6 +99,14 @@ command:
   je .interrupts
   cmp al, 'q'
   je power_off
+  cmp al, 'r'
+  je restart
+  cmp al, 'k'
+  jne .end
+  mov edi, 3
+  mov eax, SYS_EXIT
+  syscall
+.end:
   ret
 .online:
   mov byte [digit], '1'
@@ -174,12 +185,18 @@ command:
   lea rdi, [interrupts]
   jmp print_file
 
+restart:
+  mov ebx, REBOOT_RESTART
+  lea rsi, [said_restart]
+  jmp leave_machine
 power_off:
+  mov ebx, REBOOT_POWER_OFF
   lea rsi, [said_off]
+leave_machine:
   call print
   mov edi, REBOOT_MAGIC1
   mov esi, REBOOT_MAGIC2
-  mov edx, REBOOT_POWER_OFF
+  mov edx, ebx
   xor r10d, r10d
   mov eax, SYS_REBOOT
   syscall
@@ -283,6 +300,7 @@ said_offline: db "init: offline ", 0
 said_pin: db "init: pin ", 0
 said_cpus: db "init: cpus ", 0
 said_off: db "init: power off", 10, 0
+said_restart: db "init: restart", 10, 0
 result: db " -> ", 0
 minus: db "-"
 newline: db 10, 0

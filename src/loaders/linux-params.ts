@@ -3,7 +3,7 @@
  *
  * Source: Linux Documentation/x86/boot.rst "64-bit Boot Protocol", Documentation/x86/zero-page.rst.
  *
- *     0x7000 boot_params   0x8000 GDT   0x9000 page tables, 6 pages   0x20000 command line
+ *     0x7000 boot_params   0x8000 GDT   0x9000 page tables, 6 pages   0x20000 command line   0xffff0 reset code
  */
 import { LOW_MEMORY_END } from "./image.js";
 
@@ -66,6 +66,21 @@ export function bootParams(layout: LinuxLayout): Uint8Array {
     view.setUint32(at + 16, type, true);
   });
   return bytes;
+}
+
+/** Where a PC's firmware starts after a reset. */
+export const RESET_VECTOR = 0xffff0;
+
+/**
+ * What stands there for firmware. On a hardware-reduced platform a kernel thinks of EFI to reboot, finds none, and jumps to
+ * the firmware's start in real mode instead of writing the reset register: this code writes it.
+ */
+export function resetCode(): Uint8Array {
+  const MOV_DX_CF9 = [0xba, 0xf9, 0x0c];
+  const MOV_AL_6 = [0xb0, 0x06]; // hard reset
+  const OUT_DX_AL = [0xee];
+  const HALT_FOR_GOOD = [0xf4, 0xeb, 0xfd];
+  return Uint8Array.from([...MOV_DX_CF9, ...MOV_AL_6, ...OUT_DX_AL, ...HALT_FOR_GOOD]);
 }
 
 /** Page tables that map the low 4 GiB onto themselves in 2 MiB pages: PML4, PDPT, four page directories. */

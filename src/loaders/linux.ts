@@ -22,9 +22,11 @@ import {
   COMMAND_LINE_BYTES,
   GDT_ADDRESS,
   PAGE_TABLES_ADDRESS,
+  RESET_VECTOR,
   bootParams,
   descriptorTable,
   identityMap,
+  resetCode,
 } from "./linux-params.js";
 
 const PAGE_BYTES = 4096;
@@ -84,6 +86,7 @@ export function planLinux(
     piece("the GDT", GDT_ADDRESS, descriptorTable()),
     piece("the page tables", PAGE_TABLES_ADDRESS, identityMap()),
     piece("the command line", COMMAND_LINE_ADDRESS, commandLine),
+    piece("the reset code", RESET_VECTOR, resetCode()),
     ...kernel.pieces,
     piece("the initrd", initrdAddress, initrd),
     piece("the ACPI tables", acpiAddress, acpiTables(cpus, acpiAddress), tableBytes),

@@ -94,6 +94,17 @@ describe("planLoad of Linux", () => {
     );
   });
 
+  it("has code at the reset vector that resets the machine, for kernels that jump there", async () => {
+    const machine = await Machine.create({ memoryBytes: 64 * MiB });
+    machine.load(vmlinux());
+    const cpu = machine.vcpus[0]!;
+    cpu.control.cr0 = 0x10n;
+    cpu.control.efer = 0n;
+    cpu.setSegment("cs", { selector: 0xf000, base: 0xf0000n, limit: 0xffff, accessRights: 0x9b });
+    cpu.rip = 0xfff0n;
+    expect(machine.run({ maxInstructions: 10 }).reason).toBe("reset");
+  });
+
   it("starts in 64-bit mode, in x2APIC mode, with the parameters in RSI", async () => {
     const machine = await Machine.create({ memoryBytes: 64 * MiB });
     machine.load(vmlinux());
