@@ -27,7 +27,7 @@ export interface LinuxHotplugFlags {
   readonly json?: boolean;
 }
 
-const INIT = new URL("../../../test/linux/init.bin", import.meta.url);
+const INIT = new URL("../../../guests/linux-init.bin", import.meta.url);
 /** What a boot takes, in steps of the progress bar; a fork is one step. */
 const BOOT_STEPS = 36;
 const STEP_INSTRUCTIONS = 1e7;

@@ -25,7 +25,7 @@ const SLICE = 1e7;
 const INIT = 5;
 const STARTUP = 6;
 
-/** A kernel to boot, unpacked, and the program of its user space (test/linux/init.asm). */
+/** A kernel to boot, unpacked, and the program of its user space (guests/linux-init.asm). */
 export interface LinuxGuest {
   readonly kernel: Uint8Array;
   readonly init: Uint8Array;
