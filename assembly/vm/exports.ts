@@ -33,7 +33,7 @@ import { placeRunnable } from "./runnable";
 import { current, run as runMachine, setStop, step as stepVcpu, totalRetired, wake } from "./run";
 import { checkRestored, listAreas } from "./snapshot";
 import { hashState } from "./state-hash";
-import { placeTimers } from "./timers";
+import { placeTimers, updateTimer } from "./timers";
 import { vcpu } from "./vcpus";
 
 export { addVcpu, findVcpu, removeVcpu, slotsInUse } from "./vcpus";
@@ -132,7 +132,9 @@ export function readMsr(vcpuIndex: u32, msr: u32): u32 {
 }
 /** Writes an MSR with the host's rights. @returns 1, or 0 when the value is refused */
 export function writeMsr(vcpuIndex: u32, msr: u32, low: u32, high: u32): u32 {
-  return cpuWriteMsr(vcpu(vcpuIndex), msr, ((<u64>high) << 32) | low, true) ? 1 : 0;
+  if (!cpuWriteMsr(vcpu(vcpuIndex), msr, ((<u64>high) << 32) | low, true)) return 0;
+  updateTimer(vcpuIndex); // a CPU that waits does not look at its requests
+  return 1;
 }
 
 /** KVM_GET_LAPIC: the LAPIC's registers, 1,024 bytes, to the exchange area. */
@@ -141,7 +143,9 @@ export function getLapic(vcpuIndex: u32): void {
 }
 /** KVM_SET_LAPIC: takes them from there. @returns 1, or 0 when they hold another x2APIC ID */
 export function setLapic(vcpuIndex: u32): u32 {
-  return restoreLapic(Lapic.at(vcpuIndex), exchange, clockNs()) ? 1 : 0;
+  if (!restoreLapic(Lapic.at(vcpuIndex), exchange, clockNs())) return 0;
+  updateTimer(vcpuIndex);
+  return 1;
 }
 /** IA32_APIC_BASE by the host, which may make transitions that software may not. @returns 1, or 0 when it is refused */
 export function setApicBase(vcpuIndex: u32, low: u32, high: u32): u32 {

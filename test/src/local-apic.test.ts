@@ -1,6 +1,9 @@
 /** KVM_GET_LAPIC and KVM_SET_LAPIC: the registers of a local APIC as one block. */
 import { describe, expect, it } from "vitest";
 import { LAPIC_STATE_BYTES, Machine, X2vmError, type Vcpu } from "../../src/index.js";
+import { exit, HLT, machineWith } from "./guest-code.js";
+
+const STI = 0xfb;
 
 const X2APIC = 0xfee00c00n;
 const XAPIC = 0xfee00800n;
@@ -135,6 +138,33 @@ describe("the state of a local APIC", () => {
     block = withWord(withWord(block, 0x320, lvt), 0x3e0, 0xb); // divide by 1
     a.lapic.state = withWord(withWord(block, 0x380, initial), 0x390, current);
     expect(wordAt(a.lapic.state, 0x390)).toBe(left);
+  });
+
+  it.each<[string, (cpu: Vcpu) => void]>([
+    [
+      "the block",
+      (cpu) => {
+        const counting = withWord(withWord(cpu.lapic.state, 0x380, 1000), 0x390, 1000);
+        cpu.lapic.state = counting;
+      },
+    ],
+    ["TMICT", (cpu) => expect(cpu.writeMsr(0x838, 1000n)).toBe(true)],
+  ])("wakes a halted CPU when a timer runs out that the host set by %s", async (_, set) => {
+    const machine = await machineWith([STI, HLT, ...exit(1)]);
+    const [cpu] = machine.vcpus;
+    const HANDLER = 0x7d00;
+    machine.writeMemory(0x40 * 4, Uint8Array.of(HANDLER & 0xff, HANDLER >> 8, 0, 0));
+    machine.writeMemory(HANDLER, Uint8Array.from(exit(2)));
+    cpu!.lapic.base = 0xfee00d00n;
+    for (const [msr, value] of [
+      [MSR.SVR, 0x1ffn],
+      [MSR.TIMER, 0x40n],
+    ] as const) {
+      cpu!.writeMsr(msr, value);
+    }
+    expect(machine.run().reason).toBe("idle");
+    set(cpu!);
+    expect(machine.run().exitCode).toBe((2 << 1) | 1);
   });
 
   it.each<[string, unknown, RegExp]>([
