@@ -76,6 +76,7 @@ interface CoreExports extends ApicExports {
   setTranslateAfter(entries: number): void;
   forgetBlocks(): void;
   blockAt(gpa: number, mode: number): number;
+  offersSse2(): number;
   tlbReadAddress(): number;
   tlbWriteAddress(): number;
 }

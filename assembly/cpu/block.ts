@@ -51,7 +51,7 @@ let losses: usize = 0;
 /** Heat of a block that is never to be translated. */
 export const COLD: i32 = i32.MAX_VALUE;
 /** Losses after which a page is not translated any more. */
-const MAX_LOSSES: u32 = 8;
+let mostLosses: u32 = 8;
 
 /** Counts every time that all blocks were forgotten: a block pointer from before must not be used. */
 export let generation: u32 = 0;
@@ -88,6 +88,11 @@ export function blockCount(block: usize): u32 {
 }
 export function blockOps(block: usize): usize {
   return block + HEADER_BYTES;
+}
+
+/** @param losses - after which a page is not translated any more */
+export function setMostLosses(losses: u32): void {
+  mostLosses = losses;
 }
 
 /** Entries so far, COLD, or the complement of the index of a translation. */
@@ -211,7 +216,7 @@ function build(gpa: u32, mode: u32): usize {
   store<u16>(block, <u16>bytes, 10);
   store<u32>(block, load<u32>(slot), 12);
   store<u32>(block, 0, LINK);
-  setHeat(block, load<u8>(losses + (gpa >> 12)) < MAX_LOSSES ? 0 : COLD);
+  setHeat(block, load<u8>(losses + (gpa >> 12)) < mostLosses ? 0 : COLD);
   store<u32>(block, load<u32>(page), 24);
   store<u32>(slot, <u32>block);
   store<u32>(page, <u32>block);
@@ -297,8 +302,8 @@ function dropTranslations(gpa: u32, known: bool): void {
     if (heatOf(block) < 0) isLoss = true;
   }
   if (!isLoss) return;
-  if (load<u8>(loss) < MAX_LOSSES) store<u8>(loss, load<u8>(loss) + 1);
-  const heat: i32 = load<u8>(loss) < MAX_LOSSES ? 0 : COLD;
+  if (load<u8>(loss) < 255) store<u8>(loss, load<u8>(loss) + 1);
+  const heat: i32 = load<u8>(loss) < mostLosses ? 0 : COLD;
   for (let block = first; block !== 0; block = <usize>load<u32>(block, 24)) setHeat(block, heat);
 }
 

@@ -3,14 +3,18 @@
  * function into the core's table.
  */
 import { translateBlock } from "../host";
-import { COLD, dropAll, heatOf, isTranslatable, setHeat } from "./block";
+import { COLD, dropAll, heatOf, isTranslatable, setHeat, setMostLosses } from "./block";
 
 /** Entries after which a block is translated; 0: none is, and none is entered. */
 export let translateAfter: i32 = 0;
 
-/** Turns translation on or off. @param entries - of a block before it is translated; 0: never */
+/** Losses of its translations after which a page is left alone. */
+const MOST_LOSSES: u32 = 8;
+
+/** Turns translation on or off. @param entries - of a block before it is translated; 0: never; 1: always, for tests */
 export function setTranslateAfter(entries: i32): void {
   dropAll();
+  setMostLosses(entries === 1 ? u32.MAX_VALUE : MOST_LOSSES);
   translateAfter = entries;
 }
 

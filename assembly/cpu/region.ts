@@ -22,8 +22,10 @@ import {
 } from "../mem/tlb";
 import { ramBase } from "../layout";
 import { Vcpu } from "../vcpu";
+import { FEATURE_SSE, FEATURE_SSE2 } from "../x86/cpuid";
 import { findBlock } from "./block";
 import { blockEnd } from "./control";
+import { offers } from "./features";
 import {
   setAddFlags,
   setDecFlags,
@@ -150,6 +152,11 @@ export function regionRemainder(): u64 {
 /** The block of a mode at a physical address, or 0: for the choice of a region's blocks. */
 export function blockAt(gpa: u32, mode: u32): usize {
   return findBlock(gpa, mode & ~(<u32>abi.BLOCK_VALID));
+}
+
+/** Whether instructions of SSE2 exist, where MODE_SSE says that their registers are available. */
+export function offersSse2(): bool {
+  return offers(FEATURE_SSE) && offers(FEATURE_SSE2);
 }
 
 /** Addresses of the TLB's arrays. */

@@ -125,6 +125,6 @@ export function negate(e: Emitter, micro: MicroOp, size: Size): void {
 /** NOT of a register: no flags. */
 export function complement(e: Emitter, micro: MicroOp, size: Size): void {
   e.readRegister(micro.rm, size);
-  e.code.i64Halves(-1, size === 8 ? -1 : 0).op(W.i64Xor);
+  e.code.i64Halves(size < 4 ? (1 << (size * 8)) - 1 : -1, size === 8 ? -1 : 0).op(W.i64Xor);
   e.writeRegister(micro.rm, size);
 }

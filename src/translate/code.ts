@@ -60,6 +60,16 @@ export class Code {
     return this;
   }
 
+  /** A constant. @param isWide - f64, else f32 */
+  float(value: number, isWide: boolean): this {
+    this.bytes.push(isWide ? 0x44 : 0x43);
+    const view = new DataView(new ArrayBuffer(8));
+    if (isWide) view.setFloat64(0, value, true);
+    else view.setFloat32(0, value, true);
+    for (let i = 0; i < (isWide ? 8 : 4); i++) this.bytes.push(view.getUint8(i));
+    return this;
+  }
+
   /** @param opcode - of M; @param offset - constant part of the address */
   memory(opcode: number, offset = 0): this {
     this.bytes.push(opcode, 0);

@@ -22,6 +22,8 @@ export interface Surroundings {
   readonly tlbRead: number;
   readonly tlbWrite: number;
   readonly is64: boolean;
+  /** XMM registers are available. */
+  readonly hasSse: boolean;
 }
 
 const PAGE_MASK = -0x1000;
@@ -213,6 +215,15 @@ export class Emitter {
     code.end();
     this.loadRecord();
     this.flags.state = "record";
+  }
+
+  /** CF = OF = `i` (0 or 1); the other flags stay. Carry out of the top bit, none into it, or neither. */
+  storeCarryOverflow(): void {
+    const { code } = this;
+    this.flags.store();
+    code.get(L.cpu);
+    code.get(L.cpu).memory(M.i32Load, abi.VCPU_FLAG_AUX).i32(0x3fffffff).op(W.i32And);
+    code.get(L.i).i32(31).op(W.i32Shl, W.i32Or).memory(M.i32Store, abi.VCPU_FLAG_AUX);
   }
 
   /** Stores the registers that the region changes. */

@@ -16,6 +16,9 @@ export type FlagState = { readonly operation: number; readonly size: Size } | "u
 
 const SIZE_CODE = { 1: 0, 2: 1, 4: 2, 8: 3 } as const;
 const AUX_CARRY_SHIFT = 31;
+/** CF = 1 with OF = 0; a parity that is not that of the result. */
+const AUX_LESS = 0xc0000000;
+const AUX_PARITY = 0x100;
 
 // Conditions as the opcodes number them, without the lowest bit, which negates.
 const OVERFLOW = 0;
@@ -46,6 +49,23 @@ export class Flags {
     const code = this.#code;
     code.get(L.cpu).get(L.pending).get(L.a).get(L.b).get(L.result).call(CALL.flags);
     code.i32(op.PENDING_NONE).set(L.pending);
+    this.state = "record";
+  }
+
+  /**
+   * Stores the order of two doubles: CF = below, ZF = equal, all others clear.
+   *
+   * @param operands - pushes both
+   */
+  storeOrder(operands: () => Code): void {
+    const code = this.#code;
+    // Results 0 and 1: even parity, which ZF comes with but PF must not, and odd (assembly/cpu/flags.ts).
+    code.get(L.cpu);
+    operands().op(W.f64Eq, W.i32Eqz, W.i64ExtendI32U).memory(M.i64Store, abi.VCPU_FLAG_RESULT);
+    code.get(L.cpu);
+    operands().op(W.f64Lt).i32(AUX_LESS).op(W.i32Mul);
+    operands().op(W.f64Eq).i32(AUX_PARITY).op(W.i32Mul, W.i32Or);
+    code.memory(M.i32Store, abi.VCPU_FLAG_AUX).i32(op.PENDING_NONE).set(L.pending);
     this.state = "record";
   }
 

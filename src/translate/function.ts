@@ -90,8 +90,11 @@ class RegionFunction {
       emitter.position = index;
       emitter.instructionOffset = node.offset + micro.end - micro.length;
       if (isConditionalJump(micro)) this.#conditionalJump(node, micro);
-      else if (isJump(micro)) return this.#take(node, micro);
-      else if (isCall(micro)) {
+      else if (isJump(micro)) {
+        this.#checkDirect(node, micro);
+        return this.#take(node, micro);
+      } else if (isCall(micro)) {
+        this.#checkDirect(node, micro);
         this.#pushReturn(node, micro, micro.handler === op.CALL ? 4 : 8);
         return this.#take(node, micro);
       } else if (isReturn(micro)) return this.#return(node, micro.handler === op.RET ? 4 : 8);
@@ -117,11 +120,20 @@ class RegionFunction {
     this.#follow(node, node.taken.get(position), targetOf(node, micro), position + 1);
   }
 
+  /** A direct branch out of the page may go to an address that is not canonical. */
+  #checkDirect(node: Node, micro: MicroOp): void {
+    const target = targetOf(node, micro);
+    if (!this.emitter.around.is64 || (target >= 0 && target <= 0xfff)) return;
+    this.emitter.code.get(L.page).i64(target).op(W.i64Add);
+    this.#checkTarget(8);
+  }
+
   #conditionalJump(node: Node, micro: MicroOp): void {
     const { code, flags } = this.emitter;
     flags.condition(micro.opcode & 15);
     const { state } = flags;
     code.if();
+    this.#checkDirect(node, micro);
     this.#take(node, micro);
     code.end();
     flags.state = state;

@@ -2,6 +2,7 @@
 import * as op from "../../assembly/op-abi.js";
 import { alu, complement, negate, step, test } from "./alu.js";
 import type { Emitter } from "./emitter.js";
+import { translateGeneral } from "./general.js";
 import type { MicroOp } from "./micro-op.js";
 import {
   conditionalMove,
@@ -18,6 +19,8 @@ import {
   zeroExtend,
 } from "./move.js";
 import { shiftByCl, shiftImmediate, type Shift } from "./shift.js";
+import { translateFloat } from "./sse-float.js";
+import { translateSse } from "./sse.js";
 
 const CMP = 7;
 
@@ -169,11 +172,13 @@ export function translateOp(e: Emitter, ops: readonly MicroOp[], index: number):
     case op.HANDLER_ONE_BYTE:
     case op.HANDLER_TWO_BYTE:
     case op.HANDLER_THREE_BYTE:
+      if (!translateGeneral(e, ops, index)) e.outOfLine(micro);
+      return true;
     case op.X87:
       e.outOfLine(micro);
       return true;
     default:
-      return false;
+      return handler >= op.SSE && (translateSse(e, micro) || translateFloat(e, micro));
   }
 }
 

@@ -31,8 +31,8 @@ export const L = {
   z: 16,
   gpr: 17,
   f32: 33,
-  f64: 35,
-  v128: 37,
+  f64: 36,
+  v128: 39,
 } as const;
 
-export const LOCALS: Locals = { i32: 6, i64: 25, f32: 2, f64: 2, v128: 2 };
+export const LOCALS: Locals = { i32: 6, i64: 25, f32: 3, f64: 3, v128: 2 };

@@ -4,9 +4,10 @@ import * as op from "../../assembly/op-abi.js";
 import type { Emitter } from "./emitter.js";
 import { L, type Size } from "./locals.js";
 import type { MicroOp } from "./micro-op.js";
-import { M, W } from "./wasm.js";
+import { W } from "./wasm.js";
 
 const RSP = abi.VCPU_GPR + 4 * 8;
+const RBP = abi.VCPU_GPR + 5 * 8;
 
 /** MOV r/m, reg between registers. */
 export function moveRegister(e: Emitter, micro: MicroOp, size: Size): void {
@@ -71,7 +72,7 @@ export function multiply(
   isImmediate: boolean,
   flagsDie: boolean,
 ): void {
-  const { code, flags } = e;
+  const { code } = e;
   e.readRm(micro, size);
   if (isImmediate) e.immediate(micro, size);
   else e.readRegister(micro.reg, size);
@@ -82,11 +83,7 @@ export function multiply(
   if (!flagsDie) {
     if (size === 4) code.get(L.z).get(L.z).op(W.i64Extend32S, W.i64Ne).set(L.i);
     else wideOverflow(e);
-    flags.store();
-    // Carry out of the top bit, none into it.
-    code.get(L.cpu);
-    code.get(L.cpu).memory(M.i32Load, abi.VCPU_FLAG_AUX).i32(0x3fffffff).op(W.i32And);
-    code.get(L.i).i32(31).op(W.i32Shl, W.i32Or).memory(M.i32Store, abi.VCPU_FLAG_AUX);
+    e.storeCarryOverflow();
   }
   code.get(L.z);
   if (size === 4) code.op(W.i32WrapI64, W.i64ExtendI32U);
@@ -145,6 +142,18 @@ export function peekValue(e: Emitter, size: 4 | 8): void {
 export function moveStack(e: Emitter, distance: number, size: 4 | 8): void {
   stackAt(e, distance, size);
   e.writeRegister(RSP, 8);
+}
+
+/** LEAVE, 64-bit. */
+export function leaveFrame(e: Emitter): void {
+  const { code } = e;
+  e.readRegister(RBP, 8);
+  e.toReadable(8);
+  e.readRegister(RBP, 8);
+  code.i64(8).op(W.i64Add);
+  e.writeRegister(RSP, 8);
+  e.loadAddress(8);
+  e.writeRegister(RBP, 8);
 }
 
 /** POP of a register. */

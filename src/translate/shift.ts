@@ -4,7 +4,7 @@ import * as op from "../../assembly/op-abi.js";
 import type { Emitter } from "./emitter.js";
 import { L } from "./locals.js";
 import type { MicroOp } from "./micro-op.js";
-import { W } from "./wasm.js";
+import { M, W } from "./wasm.js";
 
 const RCX = abi.VCPU_GPR + 8;
 
@@ -69,5 +69,36 @@ export function shiftByCl(e: Emitter, micro: MicroOp, kind: Shift, size: 4 | 8):
   code.end();
   flags.state = "unknown";
   code.get(L.y);
+  e.writeRegister(micro.rm, size);
+}
+
+/** ROL and ROR by an immediate: CF and OF are set, the other flags stay. */
+export function rotateImmediate(e: Emitter, micro: MicroOp, isLeft: boolean, size: 4 | 8): void {
+  const { code, flags } = e;
+  const count = micro.imm & (size * 8 - 1);
+  e.readRegister(micro.rm, size);
+  if (count !== 0) {
+    if (size === 4) {
+      code
+        .op(W.i32WrapI64)
+        .i32(count)
+        .op(isLeft ? W.i32Rotl : W.i32Rotr, W.i64ExtendI32U);
+    } else code.i64(count).op(isLeft ? W.i64Rotl : W.i64Rotr);
+    code.set(L.x);
+    flags.store();
+    // Carries out of the top bit and into it: CF, and CF against OF.
+    const bit = (number: number) =>
+      code.get(L.x).i64(number).op(W.i64ShrU, W.i32WrapI64).i32(1).op(W.i32And);
+    const top = size * 8 - 1;
+    code.get(L.cpu);
+    code.get(L.cpu).memory(M.i32Load, abi.VCPU_FLAG_AUX).i32(0x3fffffff).op(W.i32And);
+    bit(isLeft ? 0 : top)
+      .i32(31)
+      .op(W.i32Shl, W.i32Or);
+    bit(isLeft ? top : top - 1)
+      .i32(30)
+      .op(W.i32Shl, W.i32Or);
+    code.memory(M.i32Store, abi.VCPU_FLAG_AUX).get(L.x);
+  }
   e.writeRegister(micro.rm, size);
 }

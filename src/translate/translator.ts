@@ -8,7 +8,9 @@ import { LOCALS } from "./locals.js";
 import { moduleOf } from "./module.js";
 import { selectRegion } from "./region.js";
 
+// Vcpu.mode (assembly/cpu/mode.ts).
 const MODE_64 = 1;
+const MODE_SSE = 32;
 /** Functions that are kept at a time; when there are as many, all are forgotten. */
 const MAX_REGIONS = 2048;
 const REFUSED = -1;
@@ -38,6 +40,7 @@ export class Translator {
       tlbRead: exports.tlbReadAddress() >>> 0,
       tlbWrite: exports.tlbWriteAddress() >>> 0,
       is64: (region.first.block.mode & MODE_64) !== 0,
+      hasSse: (region.first.block.mode & MODE_SSE) !== 0 && exports.offersSse2() !== 0,
     });
     const index = this.#core.addRegion(this.#regions, moduleOf(body, LOCALS));
     if (index >= 0) this.#regions++;

@@ -16,7 +16,7 @@ const OTHERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "apic/requests": "wake",
     "mem/hooks": "apicPageRead apicPageWrite codeWritten lineWritten dataAccess",
     "mem/code-map": "masks watches",
-    "cpu/block": "hash pages losses arena",
+    "cpu/block": "hash pages losses arena mostLosses",
     "cpu/heat": "translateAfter",
     "cpu/platform": "apicMsrRead apicMsrWrite cr8Read cr8Write now hypercall wake",
     "vm/timers": "heap places",

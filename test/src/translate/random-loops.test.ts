@@ -9,7 +9,9 @@ import { CODE, IDT, enterLongMode, hex, machine, setGate64 } from "../../support
 
 const HANDLER = 0xf000;
 const DATA = 0x20000;
-const LIMIT = 2500;
+const LIMIT = 4000;
+/** OSFXSR and OSXMMEXCPT. */
+const CR4_SSE = 0x600n;
 
 type Bytes = readonly number[];
 
@@ -25,6 +27,21 @@ function rex(w: boolean, reg: number, rm: number): number {
 const modRegister = (reg: number, rm: number) => 0xc0 | ((reg & 7) << 3) | (rm & 7);
 /** [rbp + disp8] */
 const modData = (reg: number) => 0x45 | ((reg & 7) << 3);
+
+/** 66, F2 and F3 forms of two-byte opcodes with xmm, xmm/m. */
+const SSE_OPCODES = [
+  ...[
+    0x28, 0x29, 0x54, 0x55, 0x57, 0x60, 0x61, 0x62, 0x64, 0x65, 0x66, 0x68, 0x69, 0x6a, 0x6c, 0x6d,
+    0x6f, 0x7f, 0x74, 0x75, 0x76, 0xd4, 0xd5, 0xd6, 0xd8, 0xd9, 0xda, 0xdb, 0xdc, 0xdd, 0xde, 0xdf,
+    0xe0, 0xe3, 0xe8, 0xe9, 0xea, 0xeb, 0xec, 0xed, 0xee, 0xef, 0xf5, 0xf8, 0xf9, 0xfa, 0xfb, 0xfc,
+    0xfd, 0xfe, 0xd1, 0xf4, 0x2e, 0x2f, 0x63,
+  ].map((opcode) => ({ prefix: [0x66], opcode })),
+  ...[0x10, 0x11, 0x51, 0x58, 0x59, 0x5c, 0x5e, 0x5a, 0x58, 0x59, 0x5c, 0x5e].flatMap((opcode) => [
+    { prefix: [0xf2], opcode },
+    { prefix: [0xf3], opcode },
+  ]),
+  ...[0x6f, 0x7f, 0x7e].map((opcode) => ({ prefix: [0xf3], opcode })),
+];
 
 const instructions: readonly fc.Arbitrary<Bytes>[] = [
   // ALU r/m, reg and reg, r/m, on registers and memory, all widths.
@@ -128,6 +145,52 @@ const instructions: readonly fc.Arbitrary<Bytes>[] = [
   fc
     .tuple(fc.integer({ min: 4, max: 7 }), wide, register, byte)
     .map(([extension, w, a, bit]) => [rex(w, 0, a), 0x0f, 0xba, modRegister(extension, a), bit]),
+  fc
+    .tuple(wide, register, register)
+    .map(([w, a, b]) => [rex(w, a, b), 0x0f, 0xa3, modRegister(a, b)]),
+  // Division, by something that is seldom 0: of EDX = 0, and of what is there.
+  fc
+    .tuple(fc.constantFrom(6, 7), wide, fc.constantFrom(1, 3, 6, 7, 8))
+    .map(([extension, w, a]) => [0x31, 0xd2, rex(w, 0, a), 0xf7, modRegister(extension, a)]),
+  fc
+    .tuple(wide, fc.constantFrom(1, 3, 6, 7, 8))
+    .map(([w, a]) => [rex(w, 0, 0), 0x99, rex(w, 0, a), 0xf7, modRegister(7, a)]),
+  // Immediates into registers and memory of all widths.
+  fc.tuple(legacy, byte).map(([a, imm]) => [0xb0 | a, imm]),
+  fc.tuple(byte, byte).map(([disp, imm]) => [0xc6, modData(0), disp, imm]),
+  fc.tuple(byte, byte).map(([disp, imm]) => [0x66, 0xc7, modData(0), disp, imm, 0x12]),
+  fc
+    .tuple(fc.constantFrom(0x89, 0x8b, 0x01, 0x13, 0x39, 0x85), legacy, byte)
+    .map(([opcode, a, disp]) => [0x66, opcode, modData(a), disp]),
+  fc
+    .tuple(fc.integer({ min: 0, max: 15 }), byte)
+    .map(([condition, disp]) => [0x0f, 0x90 | condition, modData(0), disp]),
+  // A call inside the page, and back.
+  fc
+    .tuple(legacy, legacy)
+    .map(([a, b]) => [0xe8, 2, 0, 0, 0, 0xeb, 3, 0x01, modRegister(a, b), 0xc3]),
+  // SSE: moves, packed integers, scalar doubles and singles, on registers and (aligned) memory.
+  fc
+    .tuple(fc.constantFrom(...SSE_OPCODES), fc.nat(7), fc.nat(7), fc.boolean(), fc.nat(5))
+    .map(([{ prefix, opcode }, a, b, isMemory, line]) => [
+      ...prefix,
+      0x0f,
+      opcode,
+      ...(isMemory ? [modData(a), line * 16] : [modRegister(a, b)]),
+    ]),
+  fc
+    .tuple(fc.nat(7), fc.nat(7), byte)
+    .map(([a, b, imm]) => [0x66, 0x0f, 0x70, modRegister(a, b), imm]),
+  fc
+    .tuple(fc.constantFrom(0x71, 0x72, 0x73), fc.constantFrom(2, 4, 6), fc.nat(7), fc.nat(70))
+    .filter(([opcode, extension]) => opcode !== 0x73 || extension !== 4)
+    .map(([opcode, extension, a, count]) => [0x66, 0x0f, opcode, modRegister(extension, a), count]),
+  fc
+    .tuple(wide, fc.constantFrom(0x6e, 0x7e), fc.nat(7), register)
+    .map(([w, opcode, a, b]) => [0x66, rex(w, a, b), 0x0f, opcode, modRegister(a, b)]),
+  fc
+    .tuple(wide, fc.constantFrom(0x2a, 0x2c), fc.nat(7), fc.nat(7))
+    .map(([w, opcode, a, b]) => [0xf2, rex(w, a, b), 0x0f, opcode, modRegister(a, b)]),
   // 16-bit operands.
   fc
     .tuple(fc.integer({ min: 0, max: 7 }), legacy, legacy)
@@ -182,6 +245,7 @@ async function prepare(code: Bytes, translateAfter: number | undefined): Promise
   target.writeMemory(HANDLER, hex("f4"));
   for (let vector = 0; vector < 32; vector++) setGate64(target, vector, HANDLER);
   enterLongMode(target, vcpu);
+  vcpu.control.cr4 |= CR4_SSE;
   vcpu.idtr = { base: BigInt(IDT), limit: 32 * 16 - 1 };
   const names = ["rax", "rbx", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11"] as const;
   names.forEach((name, i) => {
@@ -217,6 +281,48 @@ function stepThrough(target: Machine): string {
 /** X2VM_RUNS=1000 looks further, each time elsewhere. */
 const RUNS = Number(process.env["X2VM_RUNS"] ?? 0);
 const SEARCH = RUNS > 0 ? { numRuns: RUNS } : { numRuns: 60, seed: 20161206 };
+
+/** Changes every operand from one iteration to the next; XMM0 and XMM1 are bits, XMM2 to XMM4 are doubles. */
+const MIX = [
+  ...hex("48 01 d8 48 c1 c3 07 48 29 c1 48 31 ca 49 01 d0 48 01 c6 4c 01 c7 49 31 c1 4d 01 ca"),
+  ...hex("66 48 0f 6e c0 66 48 0f 6e cb f2 0f 2a d0 f2 0f 2a d9 f2 0f 5e d3 f2 0f 58 e3"),
+];
+/** R13 takes in all flags: pushfq; pop r14; and r14d, 8d5h; add r13, r14; rol r13, 3. */
+const TAKE_FLAGS = [...hex("9c 41 5e 41 81 e6 d5 08 00 00 4d 01 f5 49 c1 c5 03")];
+
+describe("each kind of instruction", () => {
+  it.each(instructions.map((arbitrary, kind) => ({ kind, arbitrary })))(
+    "$kind does the same translated and interpreted, flags and all",
+    async ({ arbitrary }) => {
+      for (let seed = 1; seed <= 4; seed++) {
+        const all = fc.sample(arbitrary, { numRuns: 7, seed });
+        const code = loopOf([...MIX, ...all.flatMap((bytes) => [...bytes, ...TAKE_FLAGS])]);
+        const expected = finish(await prepare(code, undefined), [LIMIT]);
+        const text = all.map((bytes) => Buffer.from(bytes).toString("hex")).join(" ");
+        expect(`${text} ${finish(await prepare(code, 1), [LIMIT])}`).toBe(`${text} ${expected}`);
+      }
+    },
+  );
+});
+
+describe("SSE instructions", () => {
+  const forms = SSE_OPCODES.flatMap(({ prefix, opcode }, i) => [
+    [...prefix, 0x0f, opcode, modRegister(i % 5, (i + 1) % 5)],
+    [...prefix, 0x0f, opcode, modData(i % 5), (i % 6) * 16],
+  ]);
+  const programs = Array.from({ length: Math.ceil(forms.length / 8) }, (_, i) =>
+    forms.slice(i * 8, i * 8 + 8),
+  );
+
+  it("do the same translated and interpreted, on registers and memory", async () => {
+    for (const all of programs) {
+      const code = loopOf([...MIX, ...all.flatMap((bytes) => [...bytes, ...TAKE_FLAGS])]);
+      const expected = finish(await prepare(code, undefined), [LIMIT]);
+      const text = all.map((bytes) => Buffer.from(bytes).toString("hex")).join(" ");
+      expect(`${text} ${finish(await prepare(code, 1), [LIMIT])}`).toBe(`${text} ${expected}`);
+    }
+  });
+});
 
 describe("random loops", () => {
   it("run the same translated and interpreted, in one go and in pieces", async () => {

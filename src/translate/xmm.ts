@@ -1,0 +1,28 @@
+/** Operands of SSE instructions in translated code. XMM registers stay in the record. */
+import * as abi from "../../assembly/abi.js";
+import type { Emitter } from "./emitter.js";
+import { L } from "./locals.js";
+import type { MicroOp } from "./micro-op.js";
+import { W } from "./wasm.js";
+
+const XMM = abi.VCPU_FPU + abi.FPU_XMM;
+
+/** Offset in the record of an XMM register. @param offset - of the general register with its number */
+export function xmm(offset: number): number {
+  return XMM + offset * 2;
+}
+
+/** Leaves the host address of a readable memory operand in `address`. */
+export function readable(e: Emitter, micro: MicroOp, size: number, isAligned: boolean): void {
+  e.effectiveAddress(micro);
+  e.toReadable(size);
+  if (isAligned) bailUnaligned(e);
+}
+
+/** Leaves the region where the address in `gva` is not a multiple of 16. */
+export function bailUnaligned(e: Emitter): void {
+  e.code.get(L.gva).op(W.i32WrapI64).i32(15).op(W.i32And);
+  e.code.if();
+  e.bail();
+  e.code.end();
+}
