@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import type { CoreBuild } from "../../src/core-source.js";
-import { Machine, type RunResult } from "../../src/index.js";
+import { Machine, type MachineOptions, type RunResult } from "../../src/index.js";
 import {
   GUESTS,
   expectedLines,
@@ -22,15 +22,16 @@ interface Outcome {
   readonly stateHash: string;
 }
 
-/** @param slice - instructions for each call of `run` */
+/** @param slice - instructions for each call of `run`; @param more - options of the machine */
 async function runGuest(
   guest: Guest,
   run: GuestRun,
   build: CoreBuild,
   slice = MAX_INSTRUCTIONS,
+  more: MachineOptions = {},
 ): Promise<Outcome> {
   const { options, hotplug, load } = machineRun(guest, run);
-  const machine = await Machine.create({ ...options, build });
+  const machine = await Machine.create({ ...options, ...more, build });
   let output = "";
   machine.onSerial((byte) => (output += String.fromCharCode(byte)));
   machine.load(readFileSync(new URL(guest.binary.file, GUESTS)), load);
@@ -67,5 +68,13 @@ describe("guests, run twice", () => {
     const sliced = await runGuest(each.guest, each.run, "release", 99_991);
     expect(sliced.lines).toEqual(whole.lines);
     expect(sliced.stateHash).toBe(whole.stateHash);
+  });
+
+  it.each(defaults)("$title, ends in the same state, translated and interpreted", async (each) => {
+    const { guest, run } = each;
+    const plain = await runGuest(guest, run, "release", MAX_INSTRUCTIONS, { translate: false });
+    const early = await runGuest(guest, run, "release", 99_991, { translateAfter: 20 });
+    expect(early.lines).toEqual(plain.lines);
+    expect(early.stateHash).toBe(plain.stateHash);
   });
 });
