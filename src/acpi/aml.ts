@@ -132,8 +132,30 @@ export function when(condition: Aml, ...body: Aml[]): Aml {
   return packaged([0xa0], [...condition, ...join(body)]);
 }
 
-export function notify(object: string, code: number): Aml {
-  return [0x86, ...name(object), ...integer(code)];
+/** Goes after `when`: what is done where its condition does not hold. */
+export function otherwise(...body: Aml[]): Aml {
+  return packaged([0xa1], join(body));
+}
+
+export function repeatWhile(condition: Aml, ...body: Aml[]): Aml {
+  return packaged([0xa2], [...condition, ...join(body)]);
+}
+
+/** Leaves `repeatWhile`. */
+export const BREAK: Aml = [0xa5];
+
+/** LLess: left < right */
+export function isLess(left: Aml, right: Aml): Aml {
+  return [0x95, ...left, ...right];
+}
+
+/** A call of a method with as many arguments as it takes. */
+export function call(segment: string, ...args: Aml[]): Aml {
+  return [...name(segment), ...join(args)];
+}
+
+export function notify(object: string, code: Aml): Aml {
+  return [0x86, ...name(object), ...code];
 }
 
 export function giveBack(value: Aml): Aml {

@@ -9,11 +9,13 @@ import {
   ACCESS_DWORD,
   ARG0,
   ARG1,
+  BREAK,
   LOCAL0,
   UPDATE_PRESERVE,
   UPDATE_ZEROS,
   acquire,
   buffer,
+  call,
   define,
   device,
   edgeInterrupt,
@@ -22,13 +24,16 @@ import {
   giveBack,
   integer,
   ioRegion,
+  isLess,
   method,
   mutex,
   name,
   notify,
+  otherwise,
   packageOf,
   ports,
   release,
+  repeatWhile,
   resources,
   scope,
   store,
@@ -49,6 +54,8 @@ const SOFT_OFF = 5;
 
 const DEVICE_CHECK = 1;
 const EJECT_REQUEST = 3;
+/** Commands of the register block. */
+const NEXT_EVENT = 0;
 const OST_EVENT = 1;
 const OST_STATUS = 2;
 /** Present, enabled, shown, works. */
@@ -82,8 +89,9 @@ export function dsdtBody(apicIds: readonly number[]): Aml {
         define("_HID", text("ACPI0013")),
         define("_UID", integer(0)),
         define("_CRS", resources(edgeInterrupt(GED_GSI))),
-        method("_EVT", 1, acquire(LOCK), ...hotplug.map(tellEvents), release(LOCK)),
+        method("_EVT", 1, acquire(LOCK), tellEvents(hotplug), release(LOCK)),
       ),
+      ...(hotplug.length > 1 ? [method("NTFY", 2, notifyOne(hotplug))] : []),
       ...apicIds.map(cpuDevice),
       device(
         "COM1",
@@ -105,12 +113,42 @@ function select(slot: number): Aml {
   return store(integer(slot), name("CSEL"));
 }
 
-function tellEvents(slot: number): Aml {
-  const acknowledge = (event: string) => store(integer(1), name(event));
+const acknowledge = (event: string) => store(integer(1), name(event));
+
+/**
+ * Tells of every event. One CPU is asked; of many, the block finds the first that has an event, so that thousands of CPUs
+ * cost no more than a few.
+ */
+function tellEvents(slots: readonly number[]): Aml {
+  if (slots.length <= 1) return slots.flatMap((slot) => tellEventsOf(slot) as number[]);
+  const tell = (event: string, code: number) =>
+    when(name(event), call("NTFY", name("CDAT"), integer(code)), acknowledge(event));
+  return [
+    ...select(0),
+    ...repeatWhile(
+      integer(1),
+      store(integer(NEXT_EVENT), name("CCMD")),
+      tell("CINS", DEVICE_CHECK),
+      otherwise(tell("CRMV", EJECT_REQUEST), otherwise(BREAK)),
+    ),
+  ];
+}
+
+function tellEventsOf(slot: number): Aml {
   return [
     ...select(slot),
-    ...when(name("CINS"), notify(cpuName(slot), DEVICE_CHECK), acknowledge("CINS")),
-    ...when(name("CRMV"), notify(cpuName(slot), EJECT_REQUEST), acknowledge("CRMV")),
+    ...when(name("CINS"), notify(cpuName(slot), integer(DEVICE_CHECK)), acknowledge("CINS")),
+    ...when(name("CRMV"), notify(cpuName(slot), integer(EJECT_REQUEST)), acknowledge("CRMV")),
+  ];
+}
+
+/** Body of NTFY (slot, code): finds the device of a slot by halves, since AML cannot compute names. */
+function notifyOne(slots: readonly number[]): Aml {
+  if (slots.length === 1) return notify(cpuName(slots[0]!), ARG1);
+  const middle = slots.length >> 1;
+  return [
+    ...when(isLess(ARG0, integer(slots[middle]!)), notifyOne(slots.slice(0, middle))),
+    ...otherwise(notifyOne(slots.slice(middle))),
   ];
 }
 

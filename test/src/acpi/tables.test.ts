@@ -80,6 +80,31 @@ function has(tool: string): boolean {
   }
 }
 
+describe.skipIf(!has("acpiexec"))("the method that tells of an event, in ACPICA", () => {
+  // slot, and the device of that position
+  it.each([
+    [1, "C001"],
+    [149, "C045"],
+    [150, "C046"],
+    [299, "C08B"],
+  ])("finds the device of slot %i", (slot, device) => {
+    const folder = mkdtempSync(join(tmpdir(), "x2vm-acpi-"));
+    try {
+      writeFileSync(join(folder, "DSDT.aml"), walk(acpiTables(MANY, BASE)).get("DSDT")!);
+      const acpiexec = execFileSync(
+        "acpiexec",
+        ["-b", `evaluate \\_SB.NTFY ${slot} 1; evaluate \\_SB.GED._EVT 9`, "DSDT.aml"],
+        { cwd: folder, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] },
+      );
+      // No slot has an event here: _EVT itself tells of none.
+      expect(acpiexec.match(/Notify on \[\w+\]/g)).toEqual([`Notify on [${device}]`]);
+      expect(acpiexec).not.toMatch(/AE_[A-Z_]+/);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+});
+
 describe.skipIf(!has("iasl") || !has("acpiexec"))("acpiTables in ACPICA", () => {
   it.each([
     ["two CPUs", TWO_SHORT, "Local APIC NMI"],
