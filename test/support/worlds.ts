@@ -7,7 +7,7 @@
  * An exception skips the first byte of what raised it. Ring 3 may use code, data and stack; all else is supervisor's.
  * 16-bit code has CS at 10000H and the other segments at 20000H; all other code is flat.
  */
-import { Machine, type SegmentValue, type Vcpu } from "../../src/index.js";
+import { Machine, type MachineOptions, type SegmentValue, type Vcpu } from "../../src/index.js";
 import { hex, writeU64, type Build } from "./machine.js";
 
 export const CODE = 0x10000;
@@ -173,8 +173,9 @@ export async function worldOf(
   build: Build,
   name: WorldName,
   program: Uint8Array,
+  options: MachineOptions = {},
 ): Promise<Machine> {
-  const target = await Machine.create({ build, memoryBytes: 1 << 20 });
+  const target = await Machine.create({ build, memoryBytes: 1 << 20, ...options });
   const vcpu = target.vcpus[0]!;
   tables(target);
   if (isLong(name)) {

@@ -1,25 +1,35 @@
 /**
  * Random programs in every mode and ring: whatever the bytes, the core ends by a guest fault, a halt or the budget, and the
- * run is the same in one go, cut into budgets, stepped, and on both builds.
+ * run is the same in one go, cut into budgets, stepped, translated, and on both builds.
  *
  * `X2VM_FUZZ_RUNS` and `X2VM_FUZZ_SEED` make longer runs with other programs.
  */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { Machine } from "../../../src/index.js";
+import type { Machine, MachineOptions } from "../../../src/index.js";
 import { plausibleProgram, randomBytes } from "../../support/instructions.js";
 import type { Build } from "../../support/machine.js";
 import { worldOf, WORLDS, type WorldName } from "../../support/worlds.js";
 
-const RUNS = Number(process.env.X2VM_FUZZ_RUNS ?? 12);
+const RUNS = Number(process.env.X2VM_FUZZ_RUNS ?? 8);
 const SEED = Number(process.env.X2VM_FUZZ_SEED ?? 20161206);
 /** Instructions and deliveries of faults. */
-const BUDGET = 300;
+const BUDGET = 600;
 
+/** With a jump back to its start at the end, which is in reach of a short one. */
+const loop = plausibleProgram.map((code) => {
+  const body = code.subarray(0, 120);
+  return Uint8Array.from([...body, 0xeb, 0x100 - 2 - body.length]);
+});
 const program = fc.oneof(
-  { weight: 3, arbitrary: plausibleProgram },
+  { weight: 2, arbitrary: plausibleProgram },
+  { weight: 2, arbitrary: loop },
   { weight: 1, arbitrary: randomBytes },
 );
+
+/** Every block is translated at its second entry, or none is. */
+const EAGER = { translateAfter: 1 };
+const NEVER = { translate: false };
 
 /** The hash of a machine that was run, and what ended the run. */
 function ended(target: Machine, reason: string): string {
@@ -29,8 +39,14 @@ function ended(target: Machine, reason: string): string {
 }
 
 /** Runs in budgets that follow `cuts` round and round. */
-async function cut(build: Build, name: WorldName, code: Uint8Array, cuts: readonly number[]) {
-  const target = await worldOf(build, name, code);
+async function cut(
+  build: Build,
+  name: WorldName,
+  code: Uint8Array,
+  cuts: readonly number[],
+  options: MachineOptions,
+) {
+  const target = await worldOf(build, name, code, options);
   let left = BUDGET;
   for (let i = 0; left > 0; i++) {
     const maxInstructions = Math.min(cuts[i % cuts.length]!, left);
@@ -57,16 +73,17 @@ async function stepped(build: Build, name: WorldName, code: Uint8Array) {
 
 describe.each(WORLDS)("random programs, %s", (name) => {
   it(
-    "run the same in one go, cut into pieces and stepped, on both builds",
+    "run the same in one go, cut into pieces, stepped and translated, on both builds",
     async () => {
       await fc.assert(
         fc.asyncProperty(
           program,
           fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 5 }),
           async (code, cuts) => {
-            const whole = await cut("release", name, code, [BUDGET]);
-            expect(await cut("release", name, code, cuts)).toBe(whole);
-            expect(await cut("debug", name, code, cuts)).toBe(whole);
+            const whole = await cut("release", name, code, [BUDGET], NEVER);
+            expect(await cut("release", name, code, [BUDGET], EAGER)).toBe(whole);
+            expect(await cut("release", name, code, cuts, EAGER)).toBe(whole);
+            expect(await cut("debug", name, code, cuts, NEVER)).toBe(whole);
             expect((await stepped("release", name, code)) ?? whole).toBe(whole);
           },
         ),
