@@ -310,8 +310,14 @@ export function round(sign: u32, exp: i32, hi: u64, lo: u64): void {
       // Unmasked underflow: exact or not, the result keeps its precision and wraps its exponent.
       flags |= UE | (inexact ? PE : 0);
       if (wrap !== 0 && roundedExp + wrap < minExp) {
-        // Only FSCALE gets that far.
-        denormalise(sign, minExp - exp - wrap, hi, lo);
+        // Only FSCALE gets that far. What is below all denormals becomes zero, however it is rounded.
+        const distance = minExp - exp - wrap;
+        if (distance <= 64) denormalise(sign, distance, hi, lo);
+        else {
+          flags |= PE;
+          roundedUp = false;
+          resultZero(sign);
+        }
         return;
       }
       roundedUp = up;

@@ -172,8 +172,9 @@ function logPlusOne(): void {
     return;
   }
   if (A.exp >= 0 && A.sign) {
-    // ST(0) <= -1: outside the range of the instruction.
-    invalid();
+    // ST(0) <= -1 is outside the range of the instruction, and the result undefined; silicon gives back ST(0).
+    raiseFlags(PE);
+    resultOf(A);
     return;
   }
   math.log2PlusOne(A.sig, A.exp, A.sign);

@@ -200,7 +200,10 @@ static void reduce(struct vector *v) {
         strncmp(name, "fptan", 5) == 0) {
       if (i == 0) setExponent(v, physical, 0x3fff - 1 - below(chance(4) ? 70 : 8));
       if (i == 0 && name[1] != '2') at[7] &= 0xbf; /* below 3/4: less than pi/4 */
-    } else if (strcmp(name, "fyl2xp1") == 0) {
+    } else if (strncmp(name, "fyl2xp1 out", 11) == 0) {
+      /* below -1, where the manual leaves the result open */
+      if (i == 0) at[9] |= 0x80, setExponent(v, physical, 0x3fff + below(chance(2) ? 3 : 60)), at[0] |= 1;
+    } else if (strncmp(name, "fyl2xp1", 7) == 0) {
       if (i == 0) setExponent(v, physical, 0x3fff - 3 - below(chance(4) ? 70 : 8));
       else setExponent(v, physical, 0x3fff - 8 + below(16));
     } else {
@@ -212,7 +215,8 @@ static void reduce(struct vector *v) {
 static void transcendental(void) {
   static const struct { const char *name, *code; uint16_t undefined; } ROWS[] = {
       {"f2xm1", "d9 f0", ALL_CODES}, {"fyl2x", "d9 f1", ALL_CODES}, {"fptan", "d9 f2", C0 | C1 | C3},
-      {"fpatan", "d9 f3", ALL_CODES}, {"fyl2xp1", "d9 f9", ALL_CODES}, {"fsincos", "d9 fb", C0 | C1 | C3},
+      {"fpatan", "d9 f3", ALL_CODES}, {"fyl2xp1", "d9 f9", ALL_CODES},
+      {"fyl2xp1 out of range", "d9 f9", ALL_CODES}, {"fsincos", "d9 fb", C0 | C1 | C3},
       {"fsin", "d9 fe", C0 | C1 | C3}, {"fcos", "d9 ff", C0 | C1 | C3}};
   for (unsigned i = 0; i < sizeof ROWS / sizeof *ROWS; i++) {
     struct form *f = reg(ROWS[i].name, ROWS[i].code, ROWS[i].undefined, 60);

@@ -1,0 +1,29 @@
+/** FSCALE far below the smallest number, with underflow unmasked: the one instruction that wraps the exponent in vain. */
+import { expect, describe, it } from "vitest";
+import { BUILDS, hex } from "../../support/machine.js";
+import { worldOf } from "../../support/worlds.js";
+
+/** Control word, ST(0), ST(1), the result: sign and exponent, significand. Recorded on an AMD EPYC. */
+type Float = readonly [signExponent: number, significand: bigint];
+const ROWS: [what: string, fcw: number, st0: Float, st1: Float, result: Float][] = [
+  ["down", 0x76d, [0xf007, 0xc0n << 56n], [0xffd9, 0xc0000100c0000001n], [0x8000, 0n]],
+  ["up", 0xb63, [0x7ffe, 0xffffffffffffffffn], [0xc029, 0x8000000000000003n], [0, 0n]],
+];
+
+describe.each(BUILDS)("FSCALE (%s)", (build) => {
+  it.each(ROWS)(
+    "gives zero, rounding %s",
+    async (_, fcw, st0, st1, [signExponent, significand]) => {
+      const target = await worldOf(build, "64-bit ring 3", hex("d9 fd"));
+      const { fpu } = target.vcpus[0]!;
+      fpu.fcw = fcw;
+      fpu.fsw = 0;
+      fpu.ftw = 3;
+      fpu.setSt(0, { signExponent: st0[0], significand: st0[1] });
+      fpu.setSt(1, { signExponent: st1[0], significand: st1[1] });
+      target.step(0);
+      expect(fpu.st(0)).toEqual({ signExponent, significand });
+      expect(fpu.fsw & 0x23f).toBe(0x30); // UE and PE, not rounded up
+    },
+  );
+});
