@@ -54,22 +54,22 @@ const OPERATIONS = [
 /** For each case: loads both, does it, and stores status and result as 80, 64 and 32 bits. */
 function program(operation: readonly [string, number, number]): number[] {
   const body = [
-    ...[0xdb, 0xe3], // fninit
-    ...[0xdd, 0x07], // fld qword [edi]
-    ...[0xdd, 0x47, 8], // fld qword [edi + 8]
-    ...[operation[1], operation[2]],
-    ...[0xdd, 0x7f, 16], // fnstsw [edi + 16]
-    ...[0xdb, 0x7f, 18], // fstp tword [edi + 18]
-    ...[0xdb, 0x6f, 18], // fld tword [edi + 18]
-    ...[0xdd, 0x5f, 32], // fstp qword [edi + 32]
-    ...[0xdd, 0x7f, 40], // fnstsw [edi + 40]
-    ...[0xdb, 0xe3], // fninit
-    ...[0xdb, 0x6f, 18], // fld tword [edi + 18]
-    ...[0xd9, 0x5f, 44], // fstp dword [edi + 44]
-    ...[0xdd, 0x7f, 48], // fnstsw [edi + 48]
-    ...[0x83, 0xc7, CASE_BYTES], // add di, 64
-    ...[0x83, 0xc3, CASE_BYTES], // add bx, 64
-  ];
+    [0xdb, 0xe3], // fninit
+    [0xdd, 0x07], // fld qword [edi]
+    [0xdd, 0x47, 8], // fld qword [edi + 8]
+    [operation[1], operation[2]],
+    [0xdd, 0x7f, 16], // fnstsw [edi + 16]
+    [0xdb, 0x7f, 18], // fstp tword [edi + 18]
+    [0xdb, 0x6f, 18], // fld tword [edi + 18]
+    [0xdd, 0x5f, 32], // fstp qword [edi + 32]
+    [0xdd, 0x7f, 40], // fnstsw [edi + 40]
+    [0xdb, 0xe3], // fninit
+    [0xdb, 0x6f, 18], // fld tword [edi + 18]
+    [0xd9, 0x5f, 44], // fstp dword [edi + 44]
+    [0xdd, 0x7f, 48], // fnstsw [edi + 48]
+    [0x83, 0xc7, CASE_BYTES], // add di, 64
+    [0x83, 0xc3, CASE_BYTES], // add bx, 64
+  ].flat();
   return [...body, 0xe2, 256 - body.length - 2, HLT]; // loop
 }
 
