@@ -65,7 +65,7 @@ const SPARE_VCPUS = 64;
  * A translation and the optimiser's work on it take some three milliseconds: as long as a few hundred thousand instructions
  * interpreted. With less than this a boot of Linux gets slower, for most of its code never runs so often.
  */
-const TRANSLATE_AFTER = 40_000;
+const TRANSLATE_AFTER = 100_000;
 const MAX_INSTRUCTION_NS = 1000;
 
 /** No CPU has this ID: it addresses all of them. */

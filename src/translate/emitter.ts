@@ -202,9 +202,13 @@ export class Emitter {
     if (count > 0) this.code.get(L.left).i32(count).op(W.i32Sub).set(L.left);
   }
 
+  /** Instructions of the region that are executed in the core. */
+  callsToCore = 0;
+
   /** Executes the present instruction in the core, with the record exact; the region may end there. */
   outOfLine(micro: MicroOp): void {
     const { code } = this;
+    this.callsToCore++;
     this.storeRegisters();
     this.flags.store();
     code.get(L.cpu).get(L.page).i64(this.blockOffset).op(W.i64Add).memory(M.i64Store, abi.VCPU_RIP);

@@ -24,14 +24,24 @@ import {
 } from "./region.js";
 import { M, W } from "./wasm.js";
 
-/** @returns the function's body without its last `end` */
-export function emitRegion(region: Region, around: Surroundings): Code {
+/** Of a region without a loop. */
+const LEAST_OPS = 8;
+
+/** @returns the function's body without its last `end`, or undefined where interpreting is faster */
+export function emitRegion(region: Region, around: Surroundings): Code | undefined {
   // Once to learn which registers it uses, once in earnest.
   const draft = new RegionFunction(around, new RegisterUse());
   draft.emit(region.first);
+  if (!pays(region, draft.emitter.callsToCore)) return undefined;
   const final = new RegionFunction(around, draft.emitter.used);
   final.emit(region.first);
   return final.emitter.code;
+}
+
+/** Entering a region costs as much as interpreting a few instructions, and so does each call to the core. */
+function pays({ nodes }: Region, callsToCore: number): boolean {
+  const count = nodes.reduce((sum, { block }) => sum + block.ops.length, 0);
+  return callsToCore * 2 <= count && (count >= LEAST_OPS || nodes.some(({ isLoop }) => isLoop));
 }
 
 class RegionFunction {

@@ -42,6 +42,7 @@ export class Translator {
       is64: (region.first.block.mode & MODE_64) !== 0,
       hasSse: (region.first.block.mode & MODE_SSE) !== 0 && exports.offersSse2() !== 0,
     });
+    if (body === undefined) return REFUSED;
     const index = this.#core.addRegion(this.#regions, moduleOf(body, LOCALS));
     if (index >= 0) this.#regions++;
     return index;
