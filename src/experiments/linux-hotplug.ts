@@ -142,7 +142,7 @@ export async function playLinuxRow(booted: Machine, row: LinuxRow): Promise<Linu
     ...row,
     outcome,
     isAsExpected: row.expected === undefined || outcome === row.expected,
-    lines: lines.filter((line) => /CPU|smpboot|x2apic/.test(line)),
+    lines: lines.filter((line) => /CPU|smpboot|x2apic|panic|x2vm/.test(line)),
     wakes,
     virtualNs,
     instructions,
@@ -168,6 +168,9 @@ function outcomeOf(
   if (result !== "0") return `refused, ${ERRORS[result] ?? result}`;
   return works ? "online" : "online, does not work";
 }
+
+/** Two CPUs on one stack: whether that ends in a triple fault or in a panic and a reset hangs on the smallest thing. */
+const CRASH = "the guest crashes";
 
 /** What Linux answers a write to sysfs with. */
 const ERRORS: Readonly<Record<string, string>> = { "-5": "EIO", "-22": "EINVAL" };
@@ -207,11 +210,11 @@ class Console {
     this.#found = undefined;
     while (this.#found === undefined && this.end === undefined && goesOn()) {
       const { reason, vcpuIndex } = this.#machine.run({ maxInstructions: SLICE });
-      if (reason === "shutdown") {
-        const apicId = this.#machine.vcpus[vcpuIndex!]!.apicId;
-        this.end = `triple fault on CPU 0x${apicId.toString(16).padStart(2, "0")}`;
-      } else if (reason !== "budget" && reason !== "stopped")
-        this.end = `the guest ends: ${reason}`;
+      if (reason === "budget" || reason === "stopped") continue;
+      const culprit = vcpuIndex === undefined ? undefined : this.#machine.vcpus[vcpuIndex];
+      const where = culprit === undefined ? "" : ` on CPU 0x${culprit.apicId.toString(16)}`;
+      this.end = CRASH;
+      this.lines.push(`x2vm: ${reason === "shutdown" ? "triple fault" : reason}${where}`);
     }
     return this.#found;
   }
