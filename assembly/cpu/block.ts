@@ -2,7 +2,8 @@
  * Block cache: straight-line runs of micro-ops, keyed by physical address and mode.
  *
  *     block    0 gpa u32   4 mode u32 (bit 31: valid)   8 count u16   10 bytes u16   12 hashNext u32
- *             16 next u32: the block behind the last instruction   20 heat i32   24 pageNext u32   32 micro-ops
+ *             16 next u32: the block behind the last instruction   20 heat i32   24 pageNext u32   28 short visits u32
+ *             32 micro-ops
  *
  * A conditional branch does not end a block: while it is not taken, its block goes on. A direct branch that is taken
  * knows the block at its target in the `disp` of its micro-op, which it needs for nothing else.
@@ -102,6 +103,15 @@ export function heatOf(block: usize): i32 {
 
 export function setHeat(block: usize, heat: i32): void {
   store<i32>(block, heat, HEAT);
+}
+
+/** How often in a row the region that begins here was of little use (cpu/heat.ts). */
+export function shortVisits(block: usize): u32 {
+  return load<u32>(block, 28);
+}
+
+export function setShortVisits(block: usize, visits: u32): void {
+  store<u32>(block, visits, 28);
 }
 
 /** True for a block that stays until its code changes, of flat segments: RIP and address have the same place in the page. */
@@ -216,6 +226,7 @@ function build(gpa: u32, mode: u32): usize {
   store<u16>(block, <u16>bytes, 10);
   store<u32>(block, load<u32>(slot), 12);
   store<u32>(block, 0, LINK);
+  setShortVisits(block, 0);
   setHeat(block, load<u8>(losses + (gpa >> 12)) < mostLosses ? 0 : COLD);
   store<u32>(block, load<u32>(page), 24);
   store<u32>(slot, <u32>block);

@@ -3,7 +3,16 @@
  * function into the core's table.
  */
 import { translateBlock } from "../host";
-import { COLD, dropAll, heatOf, isTranslatable, setHeat, setMostLosses } from "./block";
+import {
+  COLD,
+  dropAll,
+  heatOf,
+  isTranslatable,
+  setHeat,
+  setMostLosses,
+  setShortVisits,
+  shortVisits,
+} from "./block";
 
 /** Entries after which a block is translated; 0: none is, and none is entered. */
 export let translateAfter: i32 = 0;
@@ -26,4 +35,20 @@ export function warm(block: usize): void {
   if (heat < translateAfter) return;
   const index = isTranslatable(block) ? translateBlock(block) : -1;
   setHeat(block, index < 0 ? COLD : ~index);
+}
+
+/** A region that retires fewer costs more than interpreting them; one that retires as many as the second is worth it. */
+const SHORT: u32 = 4;
+const LONG: u32 = 16;
+/** Short visits in a row after which its first block is interpreted again. */
+const MOST_SHORT: u32 = 256;
+
+/** Judges a region by what a visit retired. @param block - its first */
+export function judge(block: usize, retired: u32): void {
+  if (retired >= LONG) setShortVisits(block, 0);
+  else if (retired < SHORT) {
+    const visits = shortVisits(block) + 1;
+    setShortVisits(block, visits);
+    if (visits === MOST_SHORT && translateAfter !== 1) setHeat(block, COLD);
+  }
 }

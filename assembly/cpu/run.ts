@@ -28,7 +28,7 @@ import { ADC, ADD, Alu, AND, CMP, OR, SBB, SUB, XOR } from "./fast-alu";
 import { FLOAT_ADD, FLOAT_DIV, FLOAT_MUL, FLOAT_SUB, Sse } from "./fast-sse";
 import { carryFlag, overflowFlag, parityFlag, signFlag, zeroFlag } from "./flags";
 import { currentOp, Memory, setCurrentOp } from "./flat-memory";
-import { translateAfter, warm } from "./heat";
+import { judge, translateAfter, warm } from "./heat";
 import { MODE_64 } from "./mode";
 import { executeOneByte } from "./onebyte";
 import { Op, OP_BYTES } from "./op";
@@ -163,6 +163,7 @@ export function execute(cpu: Vcpu, limit: u32): u32 {
         setBlockEnd(FAR);
         const before = left;
         left = call_indirect<u32>(~heat, cpu, left);
+        judge(block, before - left);
         if (blockEnd() === 0 || left === 0) return limit - left;
         block = lookup(cpu);
         // No progress: the interpreter does what the region cannot.
