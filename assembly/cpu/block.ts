@@ -138,9 +138,13 @@ export function linked(link: usize): usize {
 /**
  * Sets a link if it stays true for the life of both blocks: same page, same mode, both kept. Blocks of segments that
  * are not flat are not linked: their limit is checked on every entry.
+ *
+ * @param distance - from the linear address of `from` to that of `to`. Another than that between their physical
+ * addresses is a way to another virtual page that shows the same physical page now, and perhaps not the next time.
  */
-export function setLink(from: usize, link: usize, to: usize): void {
+export function setLink(from: usize, link: usize, to: usize, distance: i64): void {
   if ((load<u32>(from) ^ load<u32>(to)) >> 12 !== 0) return;
+  if (distance !== <i64>load<u32>(to) - <i64>load<u32>(from)) return;
   const mode = load<u32>(from, 4);
   if (mode !== load<u32>(to, 4) || !(mode & VALID) || !(mode & MODE_FLAT)) return;
   store<u32>(link, <u32>to);

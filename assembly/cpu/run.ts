@@ -430,7 +430,7 @@ export function execute(cpu: Vcpu, limit: u32): u32 {
     if (taken !== 0 && refusesTarget(cpu, last)) return limit - left - 1;
     const born = generation;
     const found = lookup(cpu);
-    if (found !== 0 && born === generation) setLink(block, link, found);
+    if (found !== 0 && born === generation) setLink(block, link, found, <i64>(last.end + branch));
     block = found;
   }
   return limit - left;

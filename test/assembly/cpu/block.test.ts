@@ -5,6 +5,7 @@ import {
   BUILDS,
   CODE,
   PDPT,
+  PML4,
   PT,
   hex,
   longMode,
@@ -116,6 +117,34 @@ describe.each(BUILDS)("block cache (%s)", (build) => {
     expect(target.vcpus[0]!.gpr.rax).toBe(7n);
     expect(other.runState).toBe("halted");
   });
+
+  it.each([
+    ["a jump", "eb 1e"],
+    ["falling through", "90 90 90 90 90 90 90 90 90 90 90 90 90 90 90 90"],
+  ])(
+    "follows %s to the next page by its address, not to the frame it showed before",
+    async (_, code) => {
+      const target = await longMode(build, "f4");
+      const vcpu = target.vcpus[0]!;
+      const next = PT + ((CODE >> 12) + 1) * 8;
+      const show = (frame: number): void => {
+        writeU64(target, next, BigInt(frame) | 7n);
+        vcpu.control.cr3 = BigInt(PML4);
+        vcpu.rip = BigInt(CODE + 0xff0);
+        target.run({ maxInstructions: 100 });
+      };
+      target.writeMemory(CODE + 0xff0, hex(code));
+      // inc eax or inc ebx; jmp $: where the page begins and where the jump leads to
+      for (const at of [0, 0x10]) {
+        target.writeMemory(CODE + at, hex("ff c0 eb fe"));
+        target.writeMemory(CODE + 0x5000 + at, hex("ff c3 eb fe"));
+      }
+      show(CODE);
+      expect([vcpu.gpr.rax, vcpu.gpr.rbx]).toEqual([1n, 0n]);
+      show(CODE + 0x5000);
+      expect([vcpu.gpr.rax, vcpu.gpr.rbx]).toEqual([1n, 1n]);
+    },
+  );
 
   it("reads all ones and loses writes outside RAM", async () => {
     const target = await longMode(
