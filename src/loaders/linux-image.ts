@@ -5,11 +5,9 @@
  * unpacks itself in the guest.
  * Not modelled: the check at the end of zstd data.
  */
-import { decompress as unpackZstd } from "fzstd";
 import { isElf } from "./elf.js";
 import { refuse } from "./image.js";
 import { LZ4_LEGACY_MAGIC, unpackLz4 } from "./lz4.js";
-import { XZ_MAGIC, unpackXz } from "./xz.js";
 
 const SETUP_SECTORS = 0x1f1;
 /** Operand of the jump over the header: where the header ends, from HEADER_MAGIC on. */
@@ -106,27 +104,33 @@ function payloadOf(image: Uint8Array, name: string): Uint8Array {
   return image.subarray(start, start + length);
 }
 
+/**
+ * @param payload - without the unpacked length that the kernel's build appends, unless it is the format's own last word
+ * @param length - that length
+ * @returns undefined when it is damaged; may also throw
+ */
+type Unpack = (
+  payload: Uint8Array,
+  length: number,
+) => Uint8Array | undefined | Promise<Uint8Array | undefined>;
+
 /** How a payload is packed: how to know it, and how to unpack it, if it can be unpacked here. */
 interface Packing {
   readonly name: string;
   /** A little-endian word's worth of bytes that a payload starts with. */
   readonly magic: number;
   readonly mask: number;
-  /**
-   * @param payload - without the unpacked length that the kernel's build appends; @param length - that length
-   * @returns undefined when it is damaged; may also throw
-   */
-  readonly unpack?: (
-    payload: Uint8Array,
-    length: number,
-  ) => Uint8Array | undefined | Promise<Uint8Array | undefined>;
+  /** Whether a packed file ends with the unpacked length. */
+  readonly endsWithLength?: true;
+  /** Libraries are loaded when a kernel needs them: most need none, and a page without a bundler cannot find them. */
+  readonly load?: () => Promise<Unpack>;
 }
 
 const PACKINGS: readonly Packing[] = [
-  { name: "gzip", magic: 0x8b1f, mask: 0xffff, unpack: gunzip },
-  { name: "LZ4", magic: LZ4_LEGACY_MAGIC, mask: 0xffffffff, unpack: unpackLz4 },
-  { name: "zstd", magic: 0xfd2fb528, mask: 0xffffffff, unpack: unpackZstdTo },
-  { name: "xz", magic: XZ_MAGIC, mask: 0xffffffff, unpack: unpackXz },
+  { name: "gzip", magic: 0x8b1f, mask: 0xffff, endsWithLength: true, load: async () => gunzip },
+  { name: "LZ4", magic: LZ4_LEGACY_MAGIC, mask: 0xffffffff, load: async () => unpackLz4 },
+  { name: "zstd", magic: 0xfd2fb528, mask: 0xffffffff, load: loadZstd },
+  { name: "xz", magic: 0x587a37fd, mask: 0xffffffff, load: loadXz },
   { name: "bzip2", magic: 0x685a42, mask: 0xffffff },
   { name: "LZO", magic: 0x4f5a4c89, mask: 0xffffffff },
   { name: "LZMA", magic: 0x00005d, mask: 0xffffff },
@@ -146,13 +150,14 @@ export async function unpackLinux(image: Uint8Array, name = "image"): Promise<Ui
   if (isElf(payload)) return payload;
   const magic = viewOf(payload).getUint32(0, true);
   const packing = PACKINGS.find((each) => ((magic ^ each.magic) & each.mask) === 0);
-  if (packing?.unpack === undefined) return image;
+  if (packing?.load === undefined) return image;
+  const unpack = await attempt(packing.load);
+  if (unpack === undefined) return image; // no such library here: the guest unpacks it
   const length = viewOf(payload).getUint32(payload.length - 4, true);
-  const isGzip = packing.unpack === gunzip; // its own last word is that length
   const bytes = await attempt(async () =>
     length > MOST_UNPACKED
       ? undefined
-      : packing.unpack!(isGzip ? payload : payload.subarray(0, -4), length),
+      : unpack(packing.endsWithLength ? payload : payload.subarray(0, -4), length),
   );
   if (bytes === undefined)
     refuse("IMAGE_MALFORMED", name, `the kernel's ${packing.name} payload is damaged`);
@@ -173,9 +178,16 @@ async function gunzip(packed: Uint8Array): Promise<Uint8Array> {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-function unpackZstdTo(packed: Uint8Array, length: number): Uint8Array | undefined {
-  const bytes = unpackZstd(packed, new Uint8Array(length));
-  return bytes.length === length ? bytes : undefined;
+async function loadZstd(): Promise<Unpack> {
+  const { decompress } = await import("fzstd");
+  return (packed, length) => {
+    const bytes = decompress(packed, new Uint8Array(length));
+    return bytes.length === length ? bytes : undefined;
+  };
+}
+
+async function loadXz(): Promise<Unpack> {
+  return (await import("./xz.js")).unpackXz;
 }
 
 /** A bzImage that the guest unpacks: what the boot protocol says of it. */

@@ -8,9 +8,6 @@
 import * as library from "xz-decompress";
 import { decodeBcjX86 } from "./bcj-x86.js";
 
-/** First four bytes, as a little-endian word. */
-export const XZ_MAGIC = 0x587a37fd;
-
 const HEADER_BYTES = 12;
 const CHECK_BYTES = [0, 4, 4, 4, 8, 8, 8, 16, 16, 16, 32, 32, 32, 64, 64, 64] as const;
 const CHECK_CRC32 = 1;
