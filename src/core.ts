@@ -61,6 +61,13 @@ interface CoreExports extends ApicExports {
   setTraceMask(mask: number): void;
   setKnob(knob: number, value: number): number;
   offerKvm(features: number): void;
+  /** @param word - number of a feature word (src/cpu-features.ts) @returns bits that the core does not implement */
+  setFeatureWord(word: number, value: number): number;
+  /** @param signature - CPUID.1:EAX */
+  setSignature(signature: number): void;
+  setVendor(ebx: number, edx: number, ecx: number): void;
+  /** @param index - 0..11: registers of leaves 80000002H to 80000004H */
+  setBrand(index: number, value: number): void;
   /** Arguments: `faultArguments` of faults.ts. @returns number of the rule, or -1 */
   apicInject(...rule: FaultArguments): number;
   apicInjectSeed(low: number, high: number): void;

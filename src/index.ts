@@ -53,6 +53,8 @@ export {
   describeReason,
 } from "./trace/apic-text.js";
 export { DEFAULT_POLICY, PRESETS, type Preset } from "./policies.js";
+export { CPU_MODELS, DEFAULT_CPU, type CpuModel } from "./cpu-models.js";
+export { CPU_FEATURES, type CpuFeature } from "./cpu-features.js";
 export { KNOBS, type Knob } from "./knobs.js";
 export { KVM_CAP, KVM_X2APIC_API, KVM_X86_QUIRK } from "./capabilities.js";
 export type { Interrupts } from "./interrupts.js";

@@ -1,13 +1,15 @@
 /** The interrupt fabric of a machine as its driver sees it: policy, KVM's capabilities, faults. */
 import { Capabilities } from "./capabilities.js";
 import type { Core } from "./core.js";
+import { parsePolicyFor, type Cpu } from "./cpu-models.js";
 import { X2vmError } from "./errors.js";
 import { faultArguments, type Fault } from "./faults.js";
 import { knobByName } from "./knobs.js";
-import { applyPolicy, parsePolicy, type Policy } from "./policies.js";
+import { applyPolicy, type Policy } from "./policies.js";
 
 export interface InterruptsSetup {
   readonly policy: Policy;
+  readonly cpu: Cpu;
   readonly vcpuCapacity: number;
   /** APIC ID of the boot CPU. */
   readonly bootId: number;
@@ -49,7 +51,7 @@ export class Interrupts {
    */
   setPolicy(text: string): void {
     this.#setup.assertUsable();
-    const policy = parsePolicy(text);
+    const policy = parsePolicyFor(this.#setup.cpu, text);
     applyPolicy(policy, (knob, value) => this.#core.exports.setKnob(knob, value));
     this.#capabilities.replacePolicy(policy);
   }

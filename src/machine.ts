@@ -12,6 +12,7 @@ import { Board, type BoardOutputs } from "./board.js";
 import type { MmioBus, PortBus } from "./bus.js";
 import { loadCore } from "./core-source.js";
 import { Core, type CoreImports } from "./core.js";
+import { applyCpu } from "./cpu-models.js";
 import { CpuPlugs } from "./cpu-plugs.js";
 import type { CpuSlot } from "./devices/cpu-hotplug.js";
 import type { AccessSize } from "./devices/device.js";
@@ -98,12 +99,11 @@ export class Machine {
       );
     }
     core.exports.setTranslateAfter(options.translateAfter);
+    applyCpu(core, options.cpu);
     this.interrupts = new Interrupts(core, {
-      policy: options.policy,
-      vcpuCapacity: options.vcpuCapacity,
+      ...options,
       bootId: options.apicIds[0]!,
       idLimit: saved?.header.idLimit,
-      seed: options.seed,
       vcpuIndexOf: (apicId) => this.#vcpuIndexOf(apicId),
       assertUsable: () => this.#assertUsable(),
     });

@@ -1,7 +1,8 @@
 /** Options of `Machine.create`: what they mean, their ranges, and the check of all of them before anything is made. */
+import { DEFAULT_CPU, parseCpu, parsePolicyFor, type Cpu } from "./cpu-models.js";
 import type { CoreBuild, CoreSource } from "./core-source.js";
 import { X2vmError, hex } from "./errors.js";
-import { DEFAULT_POLICY, parsePolicy, type Policy } from "./policies.js";
+import { DEFAULT_POLICY, type Policy } from "./policies.js";
 
 export interface MachineOptions {
   /** APIC IDs of the CPUs that are there from the start, 32 bits each, in creation order; the first boots. */
@@ -16,6 +17,11 @@ export interface MachineOptions {
   readonly memoryBytes?: number;
   /** Interrupt policy: a preset's name, then knobs, as in "kvm" (default) or "kvm,ids32=off,high=drop". */
   readonly policy?: string;
+  /**
+   * CPU model, then features by their names in Linux' /proc/cpuinfo: "x2vm" (default), "kvm64,+popcnt,-smap". What is
+   * not offered is not there: its instructions raise #UD, its control bits are reserved.
+   */
+  readonly cpu?: string;
   /**
    * Features of KVM's CPUID leaf (40000001H, EAX), as a hypervisor offers them; without it there are no KVM leaves.
    *
@@ -47,6 +53,7 @@ export interface ResolvedOptions {
   readonly vcpuCapacity: number;
   readonly memoryBytes: number;
   readonly policy: Policy;
+  readonly cpu: Cpu;
   readonly kvmFeatures: number | undefined;
   readonly seed: number;
   /** 0: nothing is translated. */
@@ -99,6 +106,7 @@ export function resolveOptions(options: MachineOptions): ResolvedOptions {
   if (build !== "release" && build !== "debug") {
     throw new X2vmError("BAD_OPTION", `build is "${String(build)}", not "release" or "debug".`);
   }
+  const cpu = parseCpu(options.cpu ?? DEFAULT_CPU);
   return {
     apicIds,
     possibleApicIds: possible,
@@ -109,7 +117,8 @@ export function resolveOptions(options: MachineOptions): ResolvedOptions {
       MAX_VCPUS,
     ),
     memoryBytes,
-    policy: parsePolicy(options.policy ?? DEFAULT_POLICY),
+    policy: parsePolicyFor(cpu, options.policy ?? DEFAULT_POLICY),
+    cpu,
     kvmFeatures:
       options.kvmFeatures === undefined
         ? undefined

@@ -5,6 +5,9 @@
  * What depends on the vCPU: the APIC ID (leaves 1, 0BH, 1FH), EDX[9] of leaf 1, which mirrors IA32_APIC_BASE.EN, and
  * OSXSAVE. Features come from cpu/features.ts.
  *
+ * What AMD's manual has and Intel's has not (vendor in 80000000H, CMP_LEGACY, core count in 80000008H) is there under
+ * AMD's vendor string. Deviates: the leaves of Intel's manual are the same for every vendor.
+ *
  * Topology rule: every level is a field of the x2APIC ID. Package = ID >> coreShift, core = the bits between the
  * shifts, thread = the bits below threadShift. With the default of 8 an ID of 0x123 is core 0x23 of package 1,
  * whatever other IDs exist, so that IDs that are hot-added later never change what a CPU reported before.
@@ -37,44 +40,14 @@ const LINE_BYTES: u32 = 64;
 const LEVEL_SMT: u32 = 1;
 const LEVEL_CORE: u32 = 2;
 
-// Vendor string and brand string, in the order EBX EDX ECX, resp. 12 registers of leaves 80000002H-4H.
-const vendor: usize = memory.data<u8>([
-  0x47,
-  0x65,
-  0x6e,
-  0x75,
-  0x69,
-  0x6e,
-  0x65,
-  0x49,
-  0x6e,
-  0x74,
-  0x65,
-  0x6c, // "GenuineIntel"
-]);
+// Vendor string, in the order EBX EDX ECX; brand string: 12 registers of leaves 80000002H-4H. The host gives both.
+const vendor: usize = memory.data(12, 4);
 const brand: usize = memory.data(48, 4);
-const BRAND_TEXT: StaticArray<u8> = [
-  0x78,
-  0x32,
-  0x76,
-  0x6d,
-  0x20,
-  0x76,
-  0x69,
-  0x72,
-  0x74,
-  0x75,
-  0x61,
-  0x6c,
-  0x20,
-  0x43,
-  0x50,
-  0x55, // "x2vm virtual CPU"
-];
-const GENUINE_EBX: u32 = 0x756e6547;
+const GENUINE_EBX: u32 = 0x756e6547; // "Genu"
+const AUTHENTIC_EBX: u32 = 0x68747541; // "Auth"
 
-/** Family, model, stepping: CPUID.1:EAX, also RDX after RESET and INIT. Default: family 6 model 15 stepping 11. */
-export let signature: u32 = 0x6fb;
+/** Family, model, stepping: CPUID.1:EAX, also RDX after RESET and INIT. */
+export let signature: u32 = 0;
 let threadShift: u32 = 0;
 let coreShift: u32 = 8;
 let logicalPerPackage: u32 = 256;
@@ -127,6 +100,11 @@ export function setKvmSignature(on: bool): void {
 /** @param ns - cycle of the APIC timer's input, for leaf 15H */
 export function setBusCycle(ns: u32): void {
   busCycle = ns;
+}
+
+/** True under AMD's vendor string, which software takes for more than a name. */
+export function isAmd(): bool {
+  return load<u32>(vendor) === AUTHENTIC_EBX;
 }
 
 /** True when the KVM leaves are offered: hypercalls work. */
@@ -189,7 +167,7 @@ function beyond(cpu: Vcpu, subleaf: u32): void {
 function basic(cpu: Vcpu, leaf: u32, subleaf: u32): void {
   switch (leaf) {
     case 0:
-      result(maxBasic(cpu), load<u32>(vendor), load<u32>(vendor, 8), load<u32>(vendor, 4));
+      result(maxBasic(cpu), cpuVendor(0), cpuVendor(2), cpuVendor(1));
       break;
     case 1:
       features(cpu);
@@ -294,20 +272,31 @@ function hypervisor(leaf: u32): void {
 }
 
 function brandRegister(index: u32): u32 {
-  const given = load<u32>(brand + ((<usize>index) << 2));
-  if (given !== 0 || load<u32>(brand) !== 0 || index > 3) return given;
-  return load<u32>(changetype<usize>(BRAND_TEXT) + ((<usize>index) << 2));
+  return load<u32>(brand + ((<usize>index) << 2));
+}
+
+/** ECX of leaf 80000008H by AMD: bits of the APIC ID that number cores, and the count of them less one. */
+function coreCount(): u32 {
+  return (min<u32>(coreShift, 15) << 12) | (min<u32>(logicalPerPackage, 256) - 1);
+}
+
+function cpuVendor(part: usize): u32 {
+  return load<u32>(vendor + (part << 2));
 }
 
 function extended(cpu: Vcpu, leaf: u32): void {
   switch (leaf) {
     case 0x80000000:
       result(MAX_EXTENDED, 0, 0, 0);
+      if (isAmd()) result(MAX_EXTENDED, cpuVendor(0), cpuVendor(2), cpuVendor(1));
       break;
     case 0x80000001: {
       let d = featureWord(feature.WORD_80000001_EDX);
       if (cpu.miscEnable & MISC_ENABLE_XD_DISABLE) d &= ~((<u32>1) << (feature.FEATURE_NX & 31));
-      result(0, 0, featureWord(feature.WORD_80000001_ECX), d);
+      let c = featureWord(feature.WORD_80000001_ECX);
+      // The logical processors of leaf 1 are cores, not threads.
+      if (isAmd() && logicalPerPackage > 1) c |= (<u32>1) << (feature.FEATURE_CMP_LEGACY & 31);
+      result(isAmd() ? signature : 0, 0, c, d);
       break;
     }
     case 0x80000002:
@@ -329,7 +318,7 @@ function extended(cpu: Vcpu, leaf: u32): void {
       result(0, 0, 0, featureWord(feature.WORD_80000007_EDX));
       break;
     case 0x80000008:
-      result(MAXPHYADDR | (48 << 8), 0, 0, 0);
+      result(MAXPHYADDR | (48 << 8), 0, isAmd() ? coreCount() : 0, 0);
       break;
   }
 }

@@ -2,7 +2,9 @@
  * Handlers of the fast system calls: 0F05 syscall, 0F07 sysret, 0F34 sysenter, 0F35 sysexit.
  *
  * Intel's rules: SYSCALL and SYSRET exist in 64-bit mode only. Their segments are flat and not read from the tables.
- * Source: SDM 2 "SYSCALL", "SYSRET", "SYSENTER", "SYSEXIT".
+ * AMD's, under its vendor string: SYSCALL also in compatibility mode, SYSENTER and SYSEXIT not in long mode.
+ * Source: SDM 2 "SYSCALL", "SYSRET", "SYSENTER", "SYSEXIT"; AMD APM 3 the same.
+ * Deviates: under AMD's vendor string SYSRET still faults before it leaves ring 0, and legacy mode has no SYSCALL.
  */
 import { CS, SS } from "../abi";
 import { raise, raiseWithError } from "../fault";
@@ -18,11 +20,14 @@ import {
   AR_READABLE,
   AR_WRITABLE,
 } from "../x86/descriptor";
+import { FEATURE_SEP } from "../x86/cpuid";
 import { AC_FLAG, ARITHMETIC, DF_FLAG, ID, IF, IOPL, NT, RF, TF, VM } from "../x86/eflags";
 import { GP, UD } from "../x86/exception";
 import { jumpTo, setStepHandled } from "./control";
+import { isAmd } from "./cpuid";
 import { raiseDebug } from "./debug-status";
 import { DR6_BS } from "./dr";
+import { offers } from "./features";
 import { rflags, setRflags } from "./flags";
 import { is64, isLong, updateMode } from "./mode";
 import { nextRip, Op } from "./op";
@@ -50,9 +55,10 @@ function stepAfter(cpu: Vcpu): void {
   if (cpu.eflags & TF) raiseDebug(cpu, DR6_BS, true);
 }
 
-/** SYSCALL. #UD outside 64-bit mode or without EFER.SCE. */
+/** SYSCALL. #UD outside 64-bit mode (AMD: outside long mode) or without EFER.SCE. */
 export function syscall(cpu: Vcpu, op: Op): void {
-  if (!is64(cpu) || !(cpu.efer & EFER_SCE)) {
+  const long = is64(cpu);
+  if (!(cpu.efer & EFER_SCE) || !(long || (isAmd() && isLong(cpu)))) {
     raise(cpu, UD);
     return;
   }
@@ -62,7 +68,7 @@ export function syscall(cpu: Vcpu, op: Op): void {
   setRflags(cpu, 0, <u32>cpu.sfmask & (FLAGS | RF));
   enter(cpu, selector, selector + 8, 0, AR_L);
   updateMode(cpu);
-  jumpTo(cpu, op, cpu.lstar);
+  jumpTo(cpu, op, long ? cpu.lstar : cpu.cstar);
   stepAfter(cpu);
 }
 
@@ -88,8 +94,16 @@ export function sysret(cpu: Vcpu, op: Op): void {
   stepAfter(cpu);
 }
 
+/** True, with #UD raised, where this CPU has no SYSENTER and SYSEXIT. */
+function lacksSysenter(cpu: Vcpu): bool {
+  if (offers(FEATURE_SEP) && !(isAmd() && isLong(cpu))) return false;
+  raise(cpu, UD);
+  return true;
+}
+
 /** SYSENTER. #GP(0) in real-address mode and while IA32_SYSENTER_CS is null. */
 export function sysenter(cpu: Vcpu, op: Op): void {
+  if (lacksSysenter(cpu)) return;
   const selector = <u32>cpu.sysenterCs & 0xfffc;
   if (!(cpu.cr0 & CR0_PE) || selector === 0) {
     raiseWithError(cpu, GP, 0);
@@ -105,6 +119,7 @@ export function sysenter(cpu: Vcpu, op: Op): void {
 
 /** SYSEXIT: RIP from RDX, RSP from RCX. #GP(0) outside ring 0, in real-address mode, while IA32_SYSENTER_CS is null. */
 export function sysexit(cpu: Vcpu, op: Op): void {
+  if (lacksSysenter(cpu)) return;
   const selector = <u32>cpu.sysenterCs & 0xfffc;
   const wide = op.size === 8;
   const isBad = wide && (!isCanonical(cpu.rcx) || !isCanonical(cpu.rdx));

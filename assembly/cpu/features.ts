@@ -4,6 +4,7 @@
  * Two sets: what this core can do (`IMPLEMENTED`, the single table to extend when an instruction family lands) and what
  * the host offers to the guest, never more than that. An instruction whose feature is not offered raises #UD.
  */
+import { setGigabytePages } from "../mem/paging";
 import { addArea } from "../state-areas";
 import * as cpuid from "../x86/cpuid";
 
@@ -123,6 +124,7 @@ export function setFeatureWord(word: u32, value: u32): u32 {
   if (word >= cpuid.FEATURE_WORDS) return value;
   const known = implemented(word);
   store<u32>(words + ((<usize>word) << 2), value & known);
+  if (word === cpuid.WORD_80000001_EDX) setGigabytePages(offers(cpuid.FEATURE_PAGE1GB));
   return value & ~known;
 }
 

@@ -6,10 +6,13 @@
 import { raise } from "../fault";
 import { read, write } from "../mem/access";
 import { Vcpu } from "../vcpu";
+import { FEATURE_LAHF } from "../x86/cpuid";
 import { AF, CF, PF_FLAG, SF, ZF } from "../x86/eflags";
 import { UD } from "../x86/exception";
 import { linear, offsetOf } from "./address";
+import { offers } from "./features";
 import { carryFlag, condition, rflags, setRflags } from "./flags";
+import { is64 } from "./mode";
 import { Op, OP_ADDR16, OP_ADDR32 } from "./op";
 import { readReg, register, Rm, setRegister, writeReg } from "./operand";
 import { AH, RAX } from "./registers";
@@ -189,14 +192,16 @@ export function extendIntoRdx(cpu: Vcpu, op: Op): void {
   }
 }
 
-/** LAHF. */
+/** LAHF. #UD in 64-bit mode where CPUID does not offer it. */
 export function loadFlags(cpu: Vcpu, op: Op): void {
-  setRegister<u8>(cpu, AH, <u8>rflags(cpu));
+  if (is64(cpu) && !offers(FEATURE_LAHF)) raise(cpu, UD);
+  else setRegister<u8>(cpu, AH, <u8>rflags(cpu));
 }
 
-/** SAHF. */
+/** SAHF. #UD as LAHF. */
 export function storeFlags(cpu: Vcpu, op: Op): void {
-  setRflags(cpu, register<u8>(cpu, AH), SF | ZF | AF | PF_FLAG | CF);
+  if (is64(cpu) && !offers(FEATURE_LAHF)) raise(cpu, UD);
+  else setRflags(cpu, register<u8>(cpu, AH), SF | ZF | AF | PF_FLAG | CF);
 }
 
 /** SALC: AL = CF in all bits. Source: AMD and Intel processors; named in SDM 2D "Opcode Map" notes only. */

@@ -2,7 +2,8 @@
  * Model-specific registers: RDMSR (0F 32) and WRMSR (0F 30).
  *
  * Source: SDM 4 "Architectural MSRs". The APIC's registers, TSC_DEADLINE and KVM's paravirtual MSRs are the machine's
- * (cpu/platform.ts). Every other number raises #GP(0).
+ * (cpu/platform.ts). Three of AMD's are there under its vendor string, for kernels that expect them: KVM
+ * `kvm_get_msr_common`. Every other number raises #GP(0).
  * Not modelled: effects of memory types (MTRRs and PAT are stored and checked only), machine-check banks (there are
  * none), DEBUGCTL features (only zero can be written), microcode updates.
  */
@@ -16,6 +17,7 @@ import * as feature from "../x86/cpuid";
 import { GP } from "../x86/exception";
 import * as msr from "../x86/msr";
 import { leaveBlock } from "./control";
+import { isAmd } from "./cpuid";
 import { offers } from "./features";
 import { updateMode } from "./mode";
 import { BANK_MCG_STATUS, BANK_MISC_FEATURES, bankRead, bankWrite } from "./msr-bank";
@@ -32,6 +34,8 @@ const PLATFORM_INFO: u64 = (10 << 8) | 0x80000000;
 const ARCH_CAPABILITIES: u64 = 0x179;
 /** Locked, with VMX and SMX off. */
 const FEATURE_CONTROL: u64 = 1;
+/** Bits of AMD's HWCR that are written and not kept, as by KVM: IGNNEEM, FFDIS, TLBCACHEDIS. */
+const HWCR_IGNORED: u64 = (1 << 8) | (1 << 6) | (1 << 3);
 const MISC_ENABLE_READ_ONLY: u64 =
   msr.MISC_ENABLE_BTS_UNAVAILABLE | msr.MISC_ENABLE_PEBS_UNAVAILABLE;
 const MISC_ENABLE_WRITABLE: u64 =
@@ -90,10 +94,12 @@ export function readMsr(cpu: Vcpu, number: u32): bool {
       msrResult = readTsc(cpu);
       return true;
     case msr.IA32_PLATFORM_ID:
-    case msr.IA32_MCG_CAP:
     case msr.IA32_DEBUGCTL:
       msrResult = 0;
       return true;
+    case msr.IA32_MCG_CAP:
+      msrResult = 0;
+      return offers(feature.FEATURE_MCA);
     case msr.IA32_FEATURE_CONTROL:
       msrResult = FEATURE_CONTROL;
       return true;
@@ -114,16 +120,16 @@ export function readMsr(cpu: Vcpu, number: u32): bool {
       return true;
     case msr.IA32_SYSENTER_CS:
       msrResult = cpu.sysenterCs;
-      return true;
+      return offers(feature.FEATURE_SEP);
     case msr.IA32_SYSENTER_ESP:
       msrResult = cpu.sysenterEsp;
-      return true;
+      return offers(feature.FEATURE_SEP);
     case msr.IA32_SYSENTER_EIP:
       msrResult = cpu.sysenterEip;
-      return true;
+      return offers(feature.FEATURE_SEP);
     case msr.IA32_MCG_STATUS:
       msrResult = bankRead(cpu, BANK_MCG_STATUS);
-      return true;
+      return offers(feature.FEATURE_MCA);
     case msr.IA32_PERF_STATUS:
       msrResult = PLATFORM_INFO & 0xff00;
       return true;
@@ -160,6 +166,11 @@ export function readMsr(cpu: Vcpu, number: u32): bool {
     case msr.IA32_TSC_AUX:
       msrResult = cpu.tscAux;
       return offers(feature.FEATURE_RDTSCP) || offers(feature.FEATURE_RDPID);
+    case msr.MSR_AMD64_SYSCFG:
+    case msr.MSR_K7_HWCR:
+    case msr.MSR_K8_INT_PENDING_MSG:
+      msrResult = 0;
+      return isAmd();
     default:
       return readMtrr(cpu, number);
   }
@@ -195,18 +206,20 @@ export function writeMsr(cpu: Vcpu, number: u32, value: u64, hostInitiated: bool
       bankWrite(cpu, BANK_MISC_FEATURES, value);
       return true;
     case msr.IA32_SYSENTER_CS:
+      if (!offers(feature.FEATURE_SEP)) return false;
       cpu.sysenterCs = value & 0xffffffff;
       return true;
     case msr.IA32_SYSENTER_ESP:
-      if (!isCanonical(value)) return false;
+      if (!offers(feature.FEATURE_SEP) || !isCanonical(value)) return false;
       cpu.sysenterEsp = value;
       return true;
     case msr.IA32_SYSENTER_EIP:
-      if (!isCanonical(value)) return false;
+      if (!offers(feature.FEATURE_SEP) || !isCanonical(value)) return false;
       cpu.sysenterEip = value;
       return true;
     case msr.IA32_MCG_STATUS:
       // Software can only clear it.
+      if (!offers(feature.FEATURE_MCA)) return false;
       if (value !== 0 && !hostInitiated) return false;
       bankWrite(cpu, BANK_MCG_STATUS, value);
       return true;
@@ -253,6 +266,8 @@ export function writeMsr(cpu: Vcpu, number: u32, value: u64, hostInitiated: bool
       if (value >> 32) return false;
       cpu.tscAux = value;
       return true;
+    case msr.MSR_K7_HWCR:
+      return isAmd() && (value & ~HWCR_IGNORED) === 0;
     default:
       if (hostInitiated && readMsr(cpu, number) && msrResult === value) return true;
       return offers(feature.FEATURE_MTRR) && mtrrWrite(cpu, number, value);

@@ -7,6 +7,7 @@
  */
 import { CS, FPU_FCS, FPU_FDP, FPU_FDS, FPU_FIP, FPU_FOP } from "../abi";
 import { addressOf, offsetOf } from "../cpu/address";
+import { offers } from "../cpu/features";
 import { nextRip, Op } from "../cpu/op";
 import { raise } from "../fault";
 import { probe, read } from "../mem/access";
@@ -14,6 +15,7 @@ import { NO_GPA } from "../mem/paging";
 import { physicalRead } from "../mem/physical";
 import { Vcpu } from "../vcpu";
 import { CR0_EM, CR0_MP, CR0_NE, CR0_TS } from "../x86/cr";
+import { FEATURE_SSE3 } from "../x86/cpuid";
 import { MF, NM, UD } from "../x86/exception";
 import { A, B, fromInteger, unpack32, unpack64 } from "./soft";
 import { Fpu, fpuOf, FSW_C1, FSW_ES } from "./state";
@@ -131,6 +133,11 @@ function executeMemory(cpu: Vcpu, op: Op, fpu: Fpu, opcode: u32): bool {
   if (opcode === 5 && extension >= 6) {
     if (extension === 6) save(cpu, op, fpu);
     else storeStatus(cpu, op, fpu);
+    return true;
+  }
+  // FISTTP came with SSE3: DB, DD and DF /1.
+  if (extension === 1 && opcode & 1 && opcode !== 1 && !offers(FEATURE_SSE3)) {
+    raise(cpu, UD);
     return true;
   }
   if (pending(cpu)) return true;

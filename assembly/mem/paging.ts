@@ -128,6 +128,13 @@ function walkPae(cpu: Vcpu, gva: u32, access: u32): u64 {
   return walk64(cpu, gva, access, 21, pdpte & ADDRESS, ENTRY_U | ENTRY_W);
 }
 
+/** CPUID offers pages of 1 GiB; without them PS is a reserved bit of a PDPTE. */
+let hasGigabytePages = true;
+
+export function setGigabytePages(on: bool): void {
+  hasGigabytePages = on;
+}
+
 /**
  * Walks 8-byte entries from a table down to the leaf.
  *
@@ -141,7 +148,7 @@ function walk64(cpu: Vcpu, gva: u64, access: u32, shift: u32, table: u64, rights
   const large = shift > 12 && shift < 39 && (entry & ENTRY_PS) !== 0;
   let reserved = RESERVED_HIGH;
   if (!(cpu.efer & EFER_NXE)) reserved |= ENTRY_NX;
-  if (shift === 39) reserved |= ENTRY_PS;
+  if (shift === 39 || (shift === 30 && !hasGigabytePages)) reserved |= ENTRY_PS;
   if (cpu.paging === PAGING_PAE) reserved |= 0x7ff0000000000000;
   if (large) reserved |= (((<u64>1) << shift) - 1) & ~(<u64>0x1fff);
   if (entry & reserved) return pageFault(cpu, gva, access, PF_P | PF_RSVD);

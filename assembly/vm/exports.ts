@@ -36,6 +36,8 @@ import { hashState } from "./state-hash";
 import { placeTimers, updateTimer } from "./timers";
 import { vcpu } from "./vcpus";
 
+export { setBrand, setSignature, setVendor } from "../cpu/cpuid";
+export { setFeatureWord } from "../cpu/features";
 export { addVcpu, findVcpu, removeVcpu, slotsInUse } from "./vcpus";
 export { requestStop } from "./run";
 

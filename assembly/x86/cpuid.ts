@@ -80,6 +80,7 @@ export const FEATURE_PAGE1GB: u32 = 160 + 26;
 export const FEATURE_RDTSCP: u32 = 160 + 27;
 export const FEATURE_LM: u32 = 160 + 29;
 export const FEATURE_LAHF: u32 = 192 + 0;
+export const FEATURE_CMP_LEGACY: u32 = 192 + 1;
 export const FEATURE_PREFETCHW: u32 = 192 + 8;
 
 // Leaf 80000007H EDX, leaf 6 EAX.

@@ -44,6 +44,10 @@ export const IA32_FS_BASE: u32 = 0xc0000100;
 export const IA32_GS_BASE: u32 = 0xc0000101;
 export const IA32_KERNEL_GS_BASE: u32 = 0xc0000102;
 export const IA32_TSC_AUX: u32 = 0xc0000103;
+// AMD's.
+export const MSR_AMD64_SYSCFG: u32 = 0xc0010010;
+export const MSR_K7_HWCR: u32 = 0xc0010015;
+export const MSR_K8_INT_PENDING_MSG: u32 = 0xc0010055;
 
 // IA32_MISC_ENABLE.
 export const MISC_ENABLE_FAST_STRING: u64 = 1 << 0;

@@ -19,6 +19,7 @@ import {
   type PlannedHotplug,
   type PlannedInput,
 } from "./args.js";
+import { parseCpuOption } from "./cpu-help.js";
 import { hex } from "../errors.js";
 import { readModules, readUserFile } from "./files.js";
 import type { SessionPlan } from "./session.js";
@@ -28,6 +29,7 @@ export interface GuestFlags {
   readonly cpus?: number;
   readonly apicIds?: number[];
   readonly memory?: number;
+  readonly cpu?: string;
   readonly append?: string;
   readonly initrd?: string;
   readonly loadAddress?: number;
@@ -76,6 +78,11 @@ export function addGuestOptions(command: Command): Command {
     )
     .option("--memory <size>", "guest memory, at most 2G (default 64M; Linux 256M)", (text) =>
       parseSize(text, "--memory"),
+    )
+    .option(
+      "--cpu <model>",
+      "CPU model, then features: x2vm (default), kvm64,+popcnt,-pcid; help lists all",
+      parseCpuOption,
     )
     .option("--append <text>", "command line of a Linux or Multiboot kernel")
     .option(
@@ -149,6 +156,7 @@ export function planOf(imagePath: string, flags: GuestFlags): SessionPlan {
     ...(flags.apicIds === undefined ? { cpus: flags.cpus ?? 1 } : { apicIds: flags.apicIds }),
     ...(possible === undefined ? {} : { possibleApicIds: possible }),
     ...(flags.memory === undefined ? {} : { memoryBytes: flags.memory }),
+    ...(flags.cpu === undefined ? {} : { cpu: flags.cpu }),
     seed: flags.seed ?? 0,
     build: flags.debugCore === true ? "debug" : "release",
     translate: flags.translate !== false,

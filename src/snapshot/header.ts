@@ -27,7 +27,7 @@ export interface SnapshotHeader {
 
 /** @param policyText - the policy as `parsePolicy` reads it */
 export function writeHeader(header: SnapshotHeader, policyText: string): string {
-  const { apicIds, possibleApicIds, vcpuCapacity, kvmFeatures, seed, instructionNs } =
+  const { apicIds, possibleApicIds, vcpuCapacity, cpu, kvmFeatures, seed, instructionNs } =
     header.options;
   return JSON.stringify({
     core: header.core,
@@ -36,6 +36,7 @@ export function writeHeader(header: SnapshotHeader, policyText: string): string 
       possibleApicIds: possibleApicIds ?? null,
       vcpuCapacity,
       policy: policyText,
+      cpu: cpu.text,
       kvmFeatures: kvmFeatures ?? null,
       seed,
       instructionNs,
@@ -70,6 +71,7 @@ export function readHeader(
       vcpuCapacity: number("vcpuCapacity", options["vcpuCapacity"]),
       memoryBytes,
       policy: string("policy", options["policy"]),
+      cpu: string("cpu", options["cpu"]),
       ...(features === null ? {} : { kvmFeatures: number("kvmFeatures", features) }),
       seed: number("seed", options["seed"]),
       instructionNs: number("instructionNs", options["instructionNs"]),

@@ -25,6 +25,7 @@ const OTHERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   // Made anew when a machine is restored.
   derived: {
     "cpu/features": "ready",
+    "mem/paging": "hasGigabytePages",
     "vm/runnable": "runnableCount",
   },
   // Decoded code: a restored machine decodes anew.
