@@ -5,7 +5,8 @@
  * core implements them: kvm64 without vme, qemu64 without svm. `x86-64-v2` is that level of the x86-64 psABI with what
  * a kernel expects beside it.
  * Deviates: every model has x2apic, as under KVM, and tsc_deadline_timer and arat, since the default machine has no PIT
- * by which a kernel could measure its APIC timer. The leaves for caches and topology are the same for all models.
+ * by which a kernel could measure its APIC timer. The leaves for caches and topology are the same for all models; Linux
+ * reads 0BH of Intel's only, so that under AMD's vendor string it takes package and core from the low byte of the ID.
  */
 import type { Core } from "./core.js";
 import { CPU_FEATURES, featureWords } from "./cpu-features.js";

@@ -152,4 +152,19 @@ describe.each(BUILDS)("a CPU (%s)", (build) => {
     sysenter.vcpus[0]!.writeMsr(0x174, 8n);
     expect(sysenter.step(0).exception?.vector).toBe(UD);
   });
+
+  it("of AMD's, and no other, has AMD's MSRs", async () => {
+    for (const [cpu, isThere] of [
+      ["qemu64", true],
+      ["x2vm", false],
+    ] as const) {
+      const vcpu = (await worldOf(build, "64-bit ring 0", hex("90"), { cpu })).vcpus[0]!;
+      for (const msr of [0xc0010010, 0xc0010015, 0xc0010055])
+        expect(vcpu.readMsr(msr)).toBe(isThere ? 0n : undefined);
+      expect([0x40n, 0x10n].map((value) => vcpu.writeMsr(0xc0010015, value))).toEqual([
+        isThere,
+        false,
+      ]);
+    }
+  });
 });
