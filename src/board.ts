@@ -4,22 +4,33 @@
  * The board knows devices and buses; the machine knows the board. What leaves the board goes through `BoardOutputs`.
  */
 import { MmioBus, PortBus } from "./bus.js";
+import { ACPI_PM_LENGTH, AcpiPm } from "./devices/acpi-pm.js";
 import {
   CPU_HOTPLUG_LENGTH,
   CpuHotplugBlock,
   type CpuHotplugEvents,
 } from "./devices/cpu-hotplug.js";
 import { DebugExit, ShutdownPort } from "./devices/debug-exit.js";
-import type { Device, DeviceState } from "./devices/device.js";
+import type {
+  Device,
+  DeviceClock,
+  DeviceState,
+  InterruptLine,
+  TimedDevice,
+} from "./devices/device.js";
 import { FwCfg, type FwCfgSource } from "./devices/fw-cfg.js";
 import { IO_APIC_LENGTH, IoApic } from "./devices/ioapic.js";
 import { PicPair } from "./devices/pic8259.js";
+import { Pit8254, SpeakerPort } from "./devices/pit8254.js";
 import { PostPort } from "./devices/post-port.js";
 import { KeyboardReset, ResetRegister } from "./devices/reset-control.js";
+import { Rtc } from "./devices/rtc.js";
 import { SleepControl } from "./devices/sleep-control.js";
 import { Uart16550 } from "./devices/uart16550.js";
 import { X2vmError } from "./errors.js";
+import { RTC_GSI, SCI_GSI, TIMER_GSI, type Platform } from "./platform.js";
 
+const TIMER_IRQ = 0;
 const COM1_IRQ = 4;
 /** I/O APIC pin of the ACPI event device. */
 const EVENT_DEVICE_PIN = 9;
@@ -42,6 +53,13 @@ export interface BoardOutputs extends CpuHotplugEvents {
   reset(): void;
 }
 
+export interface BoardSetup extends FwCfgSource {
+  readonly platform: Platform;
+  /** What the real-time clock shows at the start, seconds since 1970. */
+  readonly epochSeconds: number;
+  readonly clock: DeviceClock;
+}
+
 export class Board {
   readonly ports = new PortBus();
   readonly mmio = new MmioBus();
@@ -50,9 +68,10 @@ export class Board {
   readonly uart: Uart16550;
   readonly cpuHotplug: CpuHotplugBlock;
   /** By the names that snapshots give them; the order is that of hashes. */
-  readonly #stateful: ReadonlyMap<string, Pick<Device, "state" | "fromState">>;
+  readonly #stateful: Map<string, Pick<Device, "state" | "fromState">>;
+  readonly #timed: TimedDevice[] = [];
 
-  constructor(outputs: BoardOutputs, configuration: FwCfgSource) {
+  constructor(outputs: BoardOutputs, setup: BoardSetup) {
     const reset = () => outputs.reset();
     const exit = (code: number) => outputs.exit(code);
     this.pics = new PicPair({ set: (level) => outputs.extInt(level) });
@@ -61,9 +80,7 @@ export class Board {
       outputs.ioApicSend(low, high);
     });
     const eventDevice = this.ioApic.line(EVENT_DEVICE_PIN);
-    const com1Lines = [this.pics.line(COM1_IRQ), this.ioApic.line(COM1_IRQ)];
-    const com1 = { set: (level: boolean) => com1Lines.forEach((line) => line.set(level)) };
-    this.uart = new Uart16550(com1, (byte) => outputs.serial(byte));
+    this.uart = new Uart16550(this.#line(COM1_IRQ, COM1_IRQ), (byte) => outputs.serial(byte));
     this.cpuHotplug = new CpuHotplugBlock(outputs, () => {
       eventDevice.set(true); // edge-triggered
       eventDevice.set(false);
@@ -71,7 +88,7 @@ export class Board {
     const post = new PostPort((code) => outputs.post(code));
     const systemControl = ResetRegister.systemControl(reset);
     const chipsetReset = ResetRegister.chipset(reset);
-    const fwCfg = new FwCfg(configuration);
+    const fwCfg = new FwCfg(setup);
     const shutdown = new ShutdownPort(exit);
 
     const { ports } = this;
@@ -84,7 +101,6 @@ export class Board {
     ports.register("COM1", 0x3f8, 8, this.uart);
     ports.register("PIC edge/level", 0x4d0, 2, this.pics.edgeLevelControl);
     ports.register("fw_cfg", 0x510, 2, fwCfg);
-    ports.register("sleep control", 0x604, 2, new SleepControl(exit));
     ports.register("CPU hotplug", 0xcd8, CPU_HOTPLUG_LENGTH, this.cpuHotplug);
     ports.register("reset control", 0xcf9, 1, chipsetReset);
     ports.register("shutdown", 0x8900, 1, shutdown);
@@ -103,6 +119,43 @@ export class Board {
       ["fw_cfg", fwCfg],
       ["shutdown", shutdown],
     ]);
+    if (setup.platform === "pc") this.#addPcDevices(setup, exit);
+    else ports.register("sleep control", 0x604, 2, new SleepControl(exit));
+  }
+
+  /** Virtual time at which a device wants to do something, in nanoseconds; Infinity when none does. */
+  get nextNs(): number {
+    let next = Infinity;
+    for (const device of this.#timed) next = Math.min(next, device.nextNs);
+    return next;
+  }
+
+  /** Lets devices do what is due at a virtual time. */
+  advance(ns: number): void {
+    for (const device of this.#timed) if (device.nextNs <= ns) device.advance();
+  }
+
+  #addPcDevices(setup: BoardSetup, exit: (code: number) => void): void {
+    const { clock } = setup;
+    const pit = new Pit8254(clock, this.#line(TIMER_IRQ, TIMER_GSI));
+    const speaker = new SpeakerPort(pit);
+    const rtc = new Rtc(clock, this.#line(RTC_GSI, RTC_GSI), setup);
+    const acpi = new AcpiPm(clock, this.#line(SCI_GSI, SCI_GSI), exit);
+    this.ports.register("PIT", 0x40, 4, pit);
+    this.ports.register("speaker control", 0x61, 1, speaker);
+    this.ports.register("RTC", 0x70, 2, rtc);
+    this.ports.register("ACPI fixed hardware", 0x600, ACPI_PM_LENGTH, acpi);
+    this.#timed.push(pit, rtc, acpi);
+    this.#stateful.set("PIT", pit);
+    this.#stateful.set("speaker control", speaker);
+    this.#stateful.set("RTC", rtc);
+    this.#stateful.set("ACPI fixed hardware", acpi);
+  }
+
+  /** A wire to both interrupt controllers. */
+  #line(irq: number, pin: number): InterruptLine {
+    const lines = [this.pics.line(irq), this.ioApic.line(pin)];
+    return { set: (level) => lines.forEach((line) => line.set(level)) };
   }
 
   /** State of every device of the board, in a fixed order. */

@@ -22,6 +22,7 @@ import { Listeners } from "./listeners.js";
 import type { LoadOptions, LoadPlan } from "./loaders/image.js";
 import { planLoad } from "./loaders/load.js";
 import { Interrupts } from "./interrupts.js";
+import { ramOffset } from "./ram-offset.js";
 import { resolveOptions, type MachineOptions, type ResolvedOptions } from "./options.js";
 import {
   limitsOf,
@@ -89,6 +90,9 @@ export class Machine {
     this.#board = new Board(this.#outputs(), {
       ramBytes: options.memoryBytes,
       cpuCount: () => this.#board.cpuHotplug.enabledCount,
+      platform: options.machine,
+      epochSeconds: options.epochSeconds,
+      clock: { nowNs: () => this.virtualNs, rearmed: () => this.#scheduleChanged() },
       highestApicId: () => this.#board.cpuHotplug.apicIds.reduce((a, b) => Math.max(a, b), 0),
     });
     if (core.exports.create(options.vcpuCapacity, options.memoryBytes, options.seed) === 0) {
@@ -196,7 +200,10 @@ export class Machine {
    */
   load(image: Uint8Array, options: LoadOptions = {}): LoadPlan {
     this.#assertUsable();
-    const plan = planLoad(image, this.memoryBytes, options, () => this.cpuSlots);
+    const plan = planLoad(image, this.memoryBytes, options, {
+      cpus: () => this.cpuSlots,
+      platform: this.#options.machine,
+    });
     for (const { address, bytes, length } of plan.pieces) {
       const ram = this.#core.ram(this.memoryBytes);
       ram.set(bytes, address);
@@ -260,7 +267,7 @@ export class Machine {
     if (!(virtualNs >= 0))
       throw new X2vmError("BAD_OPTION", `${virtualNs} is not a virtual time in nanoseconds.`);
     this.#schedule.add(Math.ceil(virtualNs), action);
-    if (this.#isInCore) this.#core.exports.requestStop(); // the run goes on with the new time in view
+    this.#scheduleChanged();
   }
 
   /**
@@ -423,6 +430,11 @@ export class Machine {
     };
   }
 
+  /** Something is due at another time than the core was told: the run goes on with the new time in view. */
+  #scheduleChanged(): void {
+    if (this.#isInCore) this.#core.exports.requestStop();
+  }
+
   #outputs(): BoardOutputs {
     return {
       extInt: (level) => this.#core.exports.setExtInt(0, level ? 1 : 0),
@@ -444,7 +456,7 @@ export class Machine {
     if (this.#stop !== undefined) return this.#stop;
     if (limits.budget <= 0) return { reason: "budget" };
     const { exports } = this.#core;
-    const stopNs = Math.min(limits.untilNs, this.#schedule.nextNs);
+    const stopNs = Math.min(limits.untilNs, this.#schedule.nextNs, this.#board.nextNs);
     exports.setStopTime(stopNs === Infinity ? -1 : stopNs);
     this.#translator.makeRoom();
     const slice = Math.min(limits.budget, SLICE_INSTRUCTIONS);
@@ -461,6 +473,7 @@ export class Machine {
   }
 
   #runDueActions(): void {
+    this.#board.advance(this.virtualNs);
     for (;;) {
       const action = this.#schedule.takeDue(this.virtualNs);
       if (action === undefined) return;
@@ -512,20 +525,7 @@ export class Machine {
 
   #ramOffset(gpa: number | bigint, length: number): number {
     this.#assertAlive();
-    const start = Number(gpa);
-    if (
-      !Number.isSafeInteger(start) ||
-      start < 0 ||
-      length < 0 ||
-      start + length > this.memoryBytes
-    ) {
-      const range = `${length} bytes at ${hex(gpa)}`;
-      throw new X2vmError(
-        "MEMORY_OUT_OF_RANGE",
-        `${range} leave the ${hex(this.memoryBytes)} bytes of guest memory.`,
-      );
-    }
-    return start;
+    return ramOffset(gpa, length, this.memoryBytes);
   }
 
   #assertAlive(): void {

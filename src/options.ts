@@ -2,6 +2,7 @@
 import { DEFAULT_CPU, parseCpu, parsePolicyFor, type Cpu } from "./cpu-models.js";
 import type { CoreBuild, CoreSource } from "./core-source.js";
 import { X2vmError, hex } from "./errors.js";
+import { checkPlatform, DEFAULT_PLATFORM, type Platform } from "./platform.js";
 import { DEFAULT_POLICY, type Policy } from "./policies.js";
 
 export interface MachineOptions {
@@ -15,6 +16,10 @@ export interface MachineOptions {
   readonly vcpuCapacity?: number;
   /** Guest RAM in bytes: a multiple of 4096, at most 2 GiB. Default 64 MiB. */
   readonly memoryBytes?: number;
+  /** Devices around the CPUs: "minimal" (default), or "pc" for kernels that expect timer, clock and ACPI of a PC. */
+  readonly machine?: Platform;
+  /** What the real-time clock of a "pc" shows at the start: seconds since 1970, 32 bits. Default 2025-01-01, as kvm-clock. */
+  readonly epochSeconds?: number;
   /** Interrupt policy: a preset's name, then knobs, as in "kvm" (default) or "kvm,ids32=off,high=drop". */
   readonly policy?: string;
   /**
@@ -52,6 +57,8 @@ export interface ResolvedOptions {
   readonly possibleApicIds: readonly number[] | undefined;
   readonly vcpuCapacity: number;
   readonly memoryBytes: number;
+  readonly machine: Platform;
+  readonly epochSeconds: number;
   readonly policy: Policy;
   readonly cpu: Cpu;
   readonly kvmFeatures: number | undefined;
@@ -74,6 +81,8 @@ const SPARE_VCPUS = 64;
  */
 const TRANSLATE_AFTER = 100_000;
 const MAX_INSTRUCTION_NS = 1000;
+/** The calendar of vm/kvm-clock.ts. */
+const EPOCH_SECONDS = 1735689600;
 
 /** No CPU has this ID: it addresses all of them. */
 export const BROADCAST_APIC_ID = 0xffffffff;
@@ -117,6 +126,8 @@ export function resolveOptions(options: MachineOptions): ResolvedOptions {
       MAX_VCPUS,
     ),
     memoryBytes,
+    machine: checkPlatform(options.machine ?? DEFAULT_PLATFORM),
+    epochSeconds: integer("epochSeconds", options.epochSeconds ?? EPOCH_SECONDS, 0, 0xffffffff),
     policy: parsePolicyFor(cpu, options.policy ?? DEFAULT_POLICY),
     cpu,
     kvmFeatures:

@@ -41,12 +41,14 @@ import {
   when,
   type Aml,
 } from "./aml.js";
+import { RTC_GSI, type Platform } from "../platform.js";
 import { processorEntry } from "./madt.js";
 
 const CPU_HOTPLUG_PORT = 0xcd8;
 const CPU_HOTPLUG_BYTES = 12;
 const COM1_PORT = 0x3f8;
 const COM1_GSI = 4;
+const RTC_PORT = 0x70;
 /** The event device's interrupt. */
 export const GED_GSI = 9;
 /** What SLP_TYP means "soft off": `SLEEP_TYPE_OFF` of devices/sleep-control.ts. */
@@ -64,7 +66,7 @@ const STA_ALL = 0x0f;
 const LOCK = "CPLK";
 
 /** Body of the DSDT, without its header. @param apicIds - of all CPUs that are there or may come, in slot order */
-export function dsdtBody(apicIds: readonly number[]): Aml {
+export function dsdtBody(apicIds: readonly number[], platform: Platform = "minimal"): Aml {
   const hotplug = apicIds.map((_, slot) => slot).slice(1);
   return [
     ...scope(
@@ -99,9 +101,18 @@ export function dsdtBody(apicIds: readonly number[]): Aml {
         define("_UID", integer(1)),
         define("_CRS", resources(ports(COM1_PORT, 8), edgeInterrupt(COM1_GSI))),
       ),
+      ...(platform === "pc" ? [realTimeClock()] : []),
     ),
     ...define("_S5", packageOf(integer(SOFT_OFF), integer(0), integer(0), integer(0))),
   ];
+}
+
+function realTimeClock(): Aml {
+  return device(
+    "RTC",
+    define("_HID", eisaId("PNP0B00")),
+    define("_CRS", resources(ports(RTC_PORT, 2), edgeInterrupt(RTC_GSI))),
+  );
 }
 
 /** Names of up to 36^3 CPUs: C000, C001 ... */

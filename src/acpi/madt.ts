@@ -6,10 +6,12 @@
  * 6.3, and the FADT here is older.
  */
 import { byte, dword, word, type Aml } from "./aml.js";
+import { SCI_GSI, TIMER_GSI, type Platform } from "../platform.js";
 import type { AcpiCpu } from "./tables.js";
 
 const LOCAL_APIC = 0;
 const IO_APIC = 1;
+const INTERRUPT_SOURCE_OVERRIDE = 2;
 const LOCAL_APIC_NMI = 4;
 const LOCAL_X2APIC = 9;
 const LOCAL_X2APIC_NMI = 10;
@@ -22,6 +24,11 @@ const IO_APIC_ID = 0;
 /** LINT1 of every CPU is NMI, edge and polarity as the bus has them (MPS INTI flags 0). */
 const NMI_PIN = 1;
 const NMI_FLAGS = 0;
+const PCAT_COMPAT = 1;
+const ISA_BUS = 0;
+// MPS INTI flags
+const AS_THE_BUS = 0;
+const LEVEL_ACTIVE_HIGH = 0x0d;
 const ALL_UIDS_8 = 0xff;
 const ALL_UIDS_32 = 0xffffffff;
 
@@ -45,11 +52,19 @@ function nmiEntry(cpus: readonly AcpiCpu[]): Aml {
   return [LOCAL_X2APIC_NMI, 12, ...word(NMI_FLAGS), ...dword(ALL_UIDS_32), NMI_PIN, 0, 0, 0];
 }
 
-/** Body of the MADT, without its header. Flags 0: there is no pair of 8259s to care for. */
-export function madtBody(cpus: readonly AcpiCpu[]): Aml {
+/** ISA interrupts that are not edge-triggered on the pin of their number. */
+function overrides(platform: Platform): Aml {
+  if (platform === "minimal") return [];
+  const entry = (irq: number, gsi: number, flags: number) =>
+    [INTERRUPT_SOURCE_OVERRIDE, 10, ISA_BUS, irq, ...dword(gsi), ...word(flags)] as const;
+  return [...entry(0, TIMER_GSI, AS_THE_BUS), ...entry(SCI_GSI, SCI_GSI, LEVEL_ACTIVE_HIGH)];
+}
+
+/** Body of the MADT, without its header. Minimal machines have no pair of 8259s to care for (flags 0). */
+export function madtBody(cpus: readonly AcpiCpu[], platform: Platform = "minimal"): Aml {
   return [
     ...dword(LOCAL_APIC_ADDRESS),
-    ...dword(0),
+    ...dword(platform === "pc" ? PCAT_COMPAT : 0),
     ...cpus.flatMap((cpu, uid) => processorEntry(cpu.apicId, uid, cpu.isEnabled) as number[]),
     ...nmiEntry(cpus),
     IO_APIC,
@@ -59,5 +74,6 @@ export function madtBody(cpus: readonly AcpiCpu[]): Aml {
     ...dword(IO_APIC_ADDRESS),
     ...word(0), // first GSI
     ...word(0),
+    ...overrides(platform),
   ];
 }

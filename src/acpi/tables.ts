@@ -1,13 +1,16 @@
 /**
- * ACPI tables of the machine: RSDP, XSDT, FADT, MADT, DSDT.
+ * ACPI tables of the machine: RSDP, XSDT, FADT, MADT, DSDT, and a FACS for a PC.
  *
- * Source: ACPI Specification 6.1, "ACPI Software Programming Model". The platform is hardware-reduced: no FACS, no fixed
- * event registers; sleep and reset are registers in port space.
+ * Source: ACPI Specification 6.1, "ACPI Software Programming Model". The minimal platform is hardware-reduced: no FACS, no
+ * fixed event registers; sleep and reset are registers in port space. A PC has the fixed hardware of devices/acpi-pm.ts.
  * Not modelled: RSDT (nothing here is 32-bit), SRAT, HPET, MCFG.
  */
 import { dword, type Aml } from "./aml.js";
 import { dsdtBody } from "./dsdt.js";
 import { madtBody } from "./madt.js";
+import { SCI_GSI, type Platform } from "../platform.js";
+
+export type { Platform };
 
 /** A CPU that the machine has or may get. */
 export interface AcpiCpu {
@@ -31,30 +34,61 @@ const RESET_PORT = 0xcf9;
 const RESET_VALUE = 0x0e;
 
 const FADT_WBINVD = 1 << 0;
+const FADT_NO_POWER_BUTTON = 1 << 4;
+const FADT_NO_SLEEP_BUTTON = 1 << 5;
+const FADT_NO_RTC_WAKE = 1 << 6;
+const FADT_TIMER_32_BITS = 1 << 8;
 const FADT_RESET_REG = 1 << 10;
 const FADT_HW_REDUCED = 1 << 20;
 /** No VGA, no MSI, no ASPM, no CMOS clock. */
 const BOOT_ARCH = 0x3c;
+/** ISA devices; no VGA, no MSI, no ASPM. */
+const BOOT_ARCH_PC = 0x1d;
+
+// Fixed hardware of a PC: devices/acpi-pm.ts.
+const PM1_EVENT_PORT = 0x600;
+const PM1_CONTROL_PORT = 0x604;
+const PM_TIMER_PORT = 0x608;
+/** C2 and C3 do not exist: latencies beyond what a kernel takes. */
+const NO_C2 = 101;
+const NO_C3 = 1001;
+const RTC_CENTURY = 0x32;
+const FACS_BYTES = 64;
 
 /**
  * All tables as one block that starts with the RSDP.
  *
  * @param cpus - in slot order, at most 46656; @param address - guest-physical, 16-byte aligned, below 4 GiB
  */
-export function acpiTables(cpus: readonly AcpiCpu[], address: number): Uint8Array {
-  const dsdt = table("DSDT", 2, dsdtBody(cpus.map((cpu) => cpu.apicId)));
-  const madt = table("APIC", 4, madtBody(cpus));
-  const at = { xsdt: RSDP_ALIGNMENT, fadt: 0, madt: 0, dsdt: 0 };
+export function acpiTables(
+  cpus: readonly AcpiCpu[],
+  address: number,
+  platform: Platform = "minimal",
+): Uint8Array {
+  const isPc = platform === "pc";
+  const dsdt = table(
+    "DSDT",
+    2,
+    dsdtBody(
+      cpus.map((cpu) => cpu.apicId),
+      platform,
+    ),
+  );
+  const madt = table("APIC", 4, madtBody(cpus, platform));
+  const at = { xsdt: RSDP_ALIGNMENT, fadt: 0, madt: 0, dsdt: 0, facs: 0 };
   at.fadt = aligned(at.xsdt + HEADER_BYTES + 2 * 8);
   at.madt = aligned(at.fadt + FADT_BYTES);
   at.dsdt = aligned(at.madt + madt.length);
-  const block = new Uint8Array(at.dsdt + dsdt.length);
+  at.facs = aligned(at.dsdt + dsdt.length);
+  const block = new Uint8Array(isPc ? at.facs + FACS_BYTES : at.dsdt + dsdt.length);
   block.set(rsdp(address + at.xsdt), 0);
   const pointers = [at.fadt, at.madt].flatMap((each) => [...dword(address + each), ...dword(0)]);
   block.set(table("XSDT", 1, pointers), at.xsdt);
-  block.set(fadt(address + at.dsdt), at.fadt);
+  const fixed = isPc ? pcFadt(address + at.dsdt, address + at.facs) : fadt(address + at.dsdt);
+  block.set(fixed, at.fadt);
   block.set(madt, at.madt);
   block.set(dsdt, at.dsdt);
+  if (isPc) block.set(facs(), at.facs);
   return block;
 }
 
@@ -107,11 +141,53 @@ function fadt(dsdt: number): Uint8Array {
   return table("FACP", 6, Array.from(body));
 }
 
-/** Generic Address Structure of an 8-bit port. */
-function setRegister(view: DataView, offset: number, port: number): void {
+/** Of a PC: the fixed registers, each in its old field and as a Generic Address Structure. */
+function pcFadt(dsdt: number, facsAddress: number): Uint8Array {
+  const body = new Uint8Array(FADT_BYTES - HEADER_BYTES);
+  const view = new DataView(body.buffer);
+  const field = (offset: number) => offset - HEADER_BYTES;
+  view.setUint32(field(36), facsAddress, true);
+  view.setUint32(field(40), dsdt, true);
+  view.setUint16(field(46), SCI_GSI, true);
+  view.setUint32(field(56), PM1_EVENT_PORT, true);
+  view.setUint32(field(64), PM1_CONTROL_PORT, true);
+  view.setUint32(field(76), PM_TIMER_PORT, true);
+  body[field(88)] = 4; // bytes of PM1 event, PM1 control, timer
+  body[field(89)] = 2;
+  body[field(91)] = 4;
+  view.setUint16(field(96), NO_C2, true);
+  view.setUint16(field(98), NO_C3, true);
+  body[field(108)] = RTC_CENTURY;
+  view.setUint16(field(109), BOOT_ARCH_PC, true);
+  const absent = FADT_NO_POWER_BUTTON | FADT_NO_SLEEP_BUTTON | FADT_NO_RTC_WAKE;
+  view.setUint32(field(112), FADT_WBINVD | absent | FADT_TIMER_32_BITS | FADT_RESET_REG, true);
+  setRegister(view, field(116), RESET_PORT);
+  body[field(128)] = RESET_VALUE;
+  body[field(131)] = 1; // minor version: 6.1
+  view.setUint32(field(140), dsdt, true); // X_DSDT
+  setRegister(view, field(148), PM1_EVENT_PORT, 32);
+  setRegister(view, field(172), PM1_CONTROL_PORT, 16);
+  setRegister(view, field(208), PM_TIMER_PORT, 32);
+  return table("FACP", 6, Array.from(body));
+}
+
+/** Firmware ACPI Control Structure: no checksum, and nothing in it that this machine uses. */
+function facs(): Uint8Array {
+  const bytes = new Uint8Array(FACS_BYTES);
+  put(bytes, 0, "FACS");
+  bytes[4] = FACS_BYTES;
+  bytes[32] = 2; // version
+  return bytes;
+}
+
+/** Access sizes of a Generic Address Structure. */
+const GAS_ACCESS = { 8: 1, 16: 2, 32: 3 } as const;
+
+/** Generic Address Structure of a port. */
+function setRegister(view: DataView, offset: number, port: number, bits: 8 | 16 | 32 = 8): void {
   view.setUint8(offset, 1); // system I/O
-  view.setUint8(offset + 1, 8); // bits
-  view.setUint8(offset + 3, 1); // byte access
+  view.setUint8(offset + 1, bits);
+  view.setUint8(offset + 3, GAS_ACCESS[bits]);
   view.setUint32(offset + 4, port, true);
 }
 

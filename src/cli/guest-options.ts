@@ -21,6 +21,7 @@ import {
 } from "./args.js";
 import { parseCpuOption } from "./cpu-help.js";
 import { hex } from "../errors.js";
+import { checkPlatform } from "../platform.js";
 import { readModules, readUserFile } from "./files.js";
 import type { SessionPlan } from "./session.js";
 
@@ -28,6 +29,7 @@ import type { SessionPlan } from "./session.js";
 export interface GuestFlags {
   readonly cpus?: number;
   readonly apicIds?: number[];
+  readonly machine?: string;
   readonly memory?: number;
   readonly cpu?: string;
   readonly append?: string;
@@ -76,6 +78,7 @@ export function addGuestOptions(command: Command): Command {
       "CPUs by their 32-bit APIC IDs, the first boots: 0,0x23,0x123",
       (text) => parseApicIds(text, "--apic-ids"),
     )
+    .option("--machine <name>", "minimal (default), or pc: with timer, clock and ACPI of a PC")
     .option("--memory <size>", "guest memory, at most 2G (default 64M; Linux 256M)", (text) =>
       parseSize(text, "--memory"),
     )
@@ -155,6 +158,7 @@ export function planOf(imagePath: string, flags: GuestFlags): SessionPlan {
   const machine: MachineOptions = {
     ...(flags.apicIds === undefined ? { cpus: flags.cpus ?? 1 } : { apicIds: flags.apicIds }),
     ...(possible === undefined ? {} : { possibleApicIds: possible }),
+    ...(flags.machine === undefined ? {} : { machine: checkPlatform(flags.machine) }),
     ...(flags.memory === undefined ? {} : { memoryBytes: flags.memory }),
     ...(flags.cpu === undefined ? {} : { cpu: flags.cpu }),
     seed: flags.seed ?? 0,

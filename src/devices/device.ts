@@ -38,3 +38,20 @@ export interface InterruptLine {
   /** @param level - true while the device asks for service */
   set(level: boolean): void;
 }
+
+/** The virtual clock as a device sees it. */
+export interface DeviceClock {
+  /** Virtual time in nanoseconds, exact to the instruction that accesses the device. */
+  nowNs(): number;
+  /** The device's `nextNs` may have come nearer. */
+  rearmed(): void;
+}
+
+/** A device that does something by itself as time passes. Its state says when, so that a snapshot needs no more. */
+export interface TimedDevice extends Device {
+  /** Virtual time at which `advance` is wanted, in nanoseconds; Infinity for none. */
+  readonly nextNs: number;
+
+  /** Does what is due by now. */
+  advance(): void;
+}

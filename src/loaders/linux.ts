@@ -5,7 +5,7 @@
  * Source: Linux Documentation/x86/boot.rst "64-bit Boot Protocol". The boot CPU starts in x2APIC mode: only so does the
  * kernel count CPUs with IDs above 254 among those that may come.
  */
-import { acpiTables, type AcpiCpu } from "../acpi/tables.js";
+import { acpiTables, type AcpiCpu, type Platform } from "../acpi/tables.js";
 import { parseElf } from "./elf.js";
 import {
   checkPieces,
@@ -44,6 +44,7 @@ export function planLinux(
   ramBytes: number,
   options: LoadOptions,
   cpus: readonly AcpiCpu[],
+  platform: Platform,
 ): LoadPlan {
   const kernel = isBzImage(image) ? packedKernel(image, name) : elfKernel(image, name);
   const commandLine = new TextEncoder().encode(`${options.commandLine ?? ""}\0`);
@@ -56,7 +57,7 @@ export function planLinux(
   const initrd = modules[0]?.bytes ?? new Uint8Array(0);
 
   // Top down: ACPI tables, then the initrd, page by page.
-  const tableBytes = pages(acpiTables(cpus, 0).length);
+  const tableBytes = pages(acpiTables(cpus, 0, platform).length);
   const needed = pages(kernel.end) + pages(initrd.length) + tableBytes + WORKING_BYTES;
   if (needed > ramBytes) {
     const room = Math.ceil(needed / MEBIBYTE);
@@ -89,7 +90,7 @@ export function planLinux(
     piece("the reset code", RESET_VECTOR, resetCode()),
     ...kernel.pieces,
     piece("the initrd", initrdAddress, initrd),
-    piece("the ACPI tables", acpiAddress, acpiTables(cpus, acpiAddress), tableBytes),
+    piece("the ACPI tables", acpiAddress, acpiTables(cpus, acpiAddress, platform), tableBytes),
   ];
   checkPieces(name, pieces, ramBytes);
   const start = {

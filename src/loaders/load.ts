@@ -1,5 +1,5 @@
 /** Chooses the loader: by option, else by what the file contains. */
-import type { AcpiCpu } from "../acpi/tables.js";
+import type { AcpiCpu, Platform } from "../acpi/tables.js";
 import { isElf } from "./elf.js";
 import { hasBootSignature, planBootSector } from "./boot-sector.js";
 import { planFlat } from "./flat.js";
@@ -8,17 +8,29 @@ import { planLinux } from "./linux.js";
 import { isLinux } from "./linux-image.js";
 import { findMultibootHeader, planMultiboot } from "./multiboot.js";
 
+/** What the ACPI tables of a Linux kernel tell of the machine. */
+export interface LoadTarget {
+  /** The CPUs that the machine has or may get; asked only where tables are written. */
+  cpus(): readonly AcpiCpu[];
+  readonly platform: Platform;
+}
+
+const ONE_CPU: LoadTarget = {
+  cpus: () => [{ apicId: 0, isEnabled: true }],
+  platform: "minimal",
+};
+
 /**
  * Works out where an image goes and how the boot CPU starts. Changes nothing.
  *
- * @param ramBytes - guest RAM; @param cpus - gives the CPUs that the machine has or may get; Linux finds them in ACPI tables
+ * @param ramBytes - guest RAM; @param target - the rest of the machine
  * @throws X2vmError IMAGE_* or BAD_OPTION; the sentence names the file and the reason
  */
 export function planLoad(
   image: Uint8Array,
   ramBytes: number,
   options: LoadOptions = {},
-  cpus: () => readonly AcpiCpu[] = () => [{ apicId: 0, isEnabled: true }],
+  target: LoadTarget = ONE_CPU,
 ): LoadPlan {
   const name = options.name ?? "image";
   const format = options.format ?? recognise(image, name, options);
@@ -44,7 +56,7 @@ export function planLoad(
     case "multiboot":
       return planMultiboot(image, name, ramBytes, options);
     case "linux":
-      return planLinux(image, name, ramBytes, options, cpus());
+      return planLinux(image, name, ramBytes, options, target.cpus(), target.platform);
     case "boot-sector":
       return planBootSector(image, name, ramBytes);
     case "flat":

@@ -5,6 +5,7 @@
 import type { DeviceState } from "../devices/device.js";
 import { X2vmError } from "../errors.js";
 import { resolveOptions, type MachineOptions, type ResolvedOptions } from "../options.js";
+import type { Platform } from "../platform.js";
 import { malformed } from "./malformed.js";
 
 /** A device by its name on the board. */
@@ -29,12 +30,15 @@ export interface SnapshotHeader {
 export function writeHeader(header: SnapshotHeader, policyText: string): string {
   const { apicIds, possibleApicIds, vcpuCapacity, cpu, kvmFeatures, seed, instructionNs } =
     header.options;
+  const { machine, epochSeconds } = header.options;
   return JSON.stringify({
     core: header.core,
     options: {
       apicIds,
       possibleApicIds: possibleApicIds ?? null,
       vcpuCapacity,
+      machine,
+      epochSeconds,
       policy: policyText,
       cpu: cpu.text,
       kvmFeatures: kvmFeatures ?? null,
@@ -70,6 +74,8 @@ export function readHeader(
       ...(possible === null ? {} : { possibleApicIds: numbers("possibleApicIds", possible) }),
       vcpuCapacity: number("vcpuCapacity", options["vcpuCapacity"]),
       memoryBytes,
+      machine: string("machine", options["machine"]) as Platform, // resolveOptions checks it
+      epochSeconds: number("epochSeconds", options["epochSeconds"]),
       policy: string("policy", options["policy"]),
       cpu: string("cpu", options["cpu"]),
       ...(features === null ? {} : { kvmFeatures: number("kvmFeatures", features) }),

@@ -71,6 +71,39 @@ describe("acpiTables", () => {
   });
 });
 
+describe("acpiTables of a PC", () => {
+  const block = acpiTables(TWO_SHORT, BASE, "pc");
+  const tables = walk(block);
+  const fadt = tables.get("FACP")!;
+  const view = new DataView(fadt.buffer, fadt.byteOffset);
+
+  it("are not hardware-reduced and have a FACS", () => {
+    expect(view.getUint32(112, true) & (1 << 20)).toBe(0);
+    const facs = block.subarray(view.getUint32(36, true) - BASE);
+    expect(new TextDecoder().decode(facs.subarray(0, 4))).toBe("FACS");
+    for (const table of tables.values()) expect(sum(table)).toBe(0);
+  });
+
+  it.each([
+    ["SCI", 46, 16, 10],
+    ["PM1 event block", 56, 32, 0x600],
+    ["PM1 control block", 64, 32, 0x604],
+    ["PM timer", 76, 32, 0x608],
+  ])("have the %s", (_, offset, bits, value) => {
+    expect(bits === 16 ? view.getUint16(offset, true) : view.getUint32(offset, true)).toBe(value);
+  });
+
+  it("tell that IRQ 0 comes on pin 2 and the SCI is level-triggered, active high", () => {
+    const madt = tables.get("APIC")!;
+    expect(madt[40]).toBe(1); // PCAT_COMPAT
+    const [timer, sci] = [
+      [2, 10, 0, 0, 2, 0, 0, 0, 0, 0],
+      [2, 10, 0, 10, 10, 0, 0, 0, 0x0d, 0],
+    ];
+    expect([...madt.subarray(-20)]).toEqual([...timer!, ...sci!]);
+  });
+});
+
 function has(tool: string): boolean {
   try {
     execFileSync(tool, ["-v"], { stdio: "ignore" });
@@ -107,13 +140,14 @@ describe.skipIf(!has("acpiexec"))("the method that tells of an event, in ACPICA"
 
 describe.skipIf(!has("iasl") || !has("acpiexec"))("acpiTables in ACPICA", () => {
   it.each([
-    ["two CPUs", TWO_SHORT, "Local APIC NMI"],
-    ["one CPU and a possible one", ONE_AND_ONE, "Local x2APIC NMI"],
-    ["300 sparse CPUs", MANY, "Local x2APIC NMI"],
-  ])("can be disassembled and executed: %s", (_, cpus, nmi) => {
+    ["two CPUs", TWO_SHORT, "Local APIC NMI", "minimal"],
+    ["two CPUs of a PC", TWO_SHORT, "Local APIC NMI", "pc"],
+    ["one CPU and a possible one", ONE_AND_ONE, "Local x2APIC NMI", "minimal"],
+    ["300 sparse CPUs", MANY, "Local x2APIC NMI", "minimal"],
+  ] as const)("can be disassembled and executed: %s", (_, cpus, nmi, platform) => {
     const folder = mkdtempSync(join(tmpdir(), "x2vm-acpi-"));
     try {
-      for (const [signature, table] of walk(acpiTables(cpus, BASE)))
+      for (const [signature, table] of walk(acpiTables(cpus, BASE, platform)))
         writeFileSync(join(folder, `${signature}.aml`), table);
       const iasl = execFileSync("iasl", ["-d", "DSDT.aml", "FACP.aml", "APIC.aml"], {
         cwd: folder,
