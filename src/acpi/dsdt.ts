@@ -14,6 +14,7 @@ import {
   UPDATE_PRESERVE,
   UPDATE_ZEROS,
   acquire,
+  amlBytes,
   buffer,
   call,
   define,
@@ -25,6 +26,7 @@ import {
   integer,
   ioRegion,
   isLess,
+  join,
   method,
   mutex,
   name,
@@ -66,45 +68,45 @@ const STA_ALL = 0x0f;
 const LOCK = "CPLK";
 
 /** Body of the DSDT, without its header. @param apicIds - of all CPUs that are there or may come, in slot order */
-export function dsdtBody(apicIds: readonly number[], platform: Platform = "minimal"): Aml {
+export function dsdtBody(apicIds: readonly number[], platform: Platform = "minimal"): Uint8Array {
   const hotplug = apicIds.map((_, slot) => slot).slice(1);
-  return [
-    ...scope(
-      "_SB",
-      ioRegion("PRST", CPU_HOTPLUG_PORT, CPU_HOTPLUG_BYTES),
-      fields(
-        "PRST",
-        ACCESS_BYTE | UPDATE_ZEROS,
-        ["", 32],
-        ["CPEN", 1], // enabled
-        ["CINS", 1], // insert event
-        ["CRMV", 1], // remove event
-        ["CEJ0", 1], // eject
-        ["CEJF", 1], // eject by firmware
-        ["", 3],
-        ["CCMD", 8],
-      ),
-      fields("PRST", ACCESS_DWORD | UPDATE_PRESERVE, ["CSEL", 32], ["", 32], ["CDAT", 32]),
-      mutex(LOCK),
-      device(
-        "GED",
-        define("_HID", text("ACPI0013")),
-        define("_UID", integer(0)),
-        define("_CRS", resources(edgeInterrupt(GED_GSI))),
-        method("_EVT", 1, acquire(LOCK), tellEvents(hotplug), release(LOCK)),
-      ),
-      ...(hotplug.length > 1 ? [method("NTFY", 2, notifyOne(hotplug))] : []),
-      ...apicIds.map(cpuDevice),
-      device(
-        "COM1",
-        define("_HID", eisaId("PNP0501")),
-        define("_UID", integer(1)),
-        define("_CRS", resources(ports(COM1_PORT, 8), edgeInterrupt(COM1_GSI))),
-      ),
-      ...(platform === "pc" ? [realTimeClock()] : []),
+  const board = scope(
+    "_SB",
+    ioRegion("PRST", CPU_HOTPLUG_PORT, CPU_HOTPLUG_BYTES),
+    fields(
+      "PRST",
+      ACCESS_BYTE | UPDATE_ZEROS,
+      ["", 32],
+      ["CPEN", 1], // enabled
+      ["CINS", 1], // insert event
+      ["CRMV", 1], // remove event
+      ["CEJ0", 1], // eject
+      ["CEJF", 1], // eject by firmware
+      ["", 3],
+      ["CCMD", 8],
     ),
-    ...define("_S5", packageOf(integer(SOFT_OFF), integer(0), integer(0), integer(0))),
-  ];
+    fields("PRST", ACCESS_DWORD | UPDATE_PRESERVE, ["CSEL", 32], ["", 32], ["CDAT", 32]),
+    mutex(LOCK),
+    device(
+      "GED",
+      define("_HID", text("ACPI0013")),
+      define("_UID", integer(0)),
+      define("_CRS", resources(edgeInterrupt(GED_GSI))),
+      method("_EVT", 1, acquire(LOCK), tellEvents(hotplug), release(LOCK)),
+    ),
+    ...(hotplug.length > 1 ? [method("NTFY", 2, notifyOne(hotplug))] : []),
+    // CPU by CPU to bytes: the terms of thousands of CPUs would be much more to keep.
+    join(apicIds.map((apicId, slot) => amlBytes(cpuDevice(apicId, slot)))),
+    device(
+      "COM1",
+      define("_HID", eisaId("PNP0501")),
+      define("_UID", integer(1)),
+      define("_CRS", resources(ports(COM1_PORT, 8), edgeInterrupt(COM1_GSI))),
+    ),
+    ...(platform === "pc" ? [realTimeClock()] : []),
+  );
+  const off = define("_S5", packageOf(integer(SOFT_OFF), integer(0), integer(0), integer(0)));
+  return amlBytes(join([board, off]));
 }
 
 function realTimeClock(): Aml {
@@ -131,66 +133,72 @@ const acknowledge = (event: string) => store(integer(1), name(event));
  * cost no more than a few.
  */
 function tellEvents(slots: readonly number[]): Aml {
-  if (slots.length <= 1) return slots.flatMap((slot) => tellEventsOf(slot) as number[]);
+  if (slots.length <= 1) return join(slots.map(tellEventsOf));
   const tell = (event: string, code: number) =>
     when(name(event), call("NTFY", name("CDAT"), integer(code)), acknowledge(event));
-  return [
-    ...select(0),
-    ...repeatWhile(
+  return join([
+    select(0),
+    repeatWhile(
       integer(1),
       store(integer(NEXT_EVENT), name("CCMD")),
       tell("CINS", DEVICE_CHECK),
       otherwise(tell("CRMV", EJECT_REQUEST), otherwise(BREAK)),
     ),
-  ];
+  ]);
 }
 
 function tellEventsOf(slot: number): Aml {
-  return [
-    ...select(slot),
-    ...when(name("CINS"), notify(cpuName(slot), integer(DEVICE_CHECK)), acknowledge("CINS")),
-    ...when(name("CRMV"), notify(cpuName(slot), integer(EJECT_REQUEST)), acknowledge("CRMV")),
-  ];
+  return join([
+    select(slot),
+    when(name("CINS"), notify(cpuName(slot), integer(DEVICE_CHECK)), acknowledge("CINS")),
+    when(name("CRMV"), notify(cpuName(slot), integer(EJECT_REQUEST)), acknowledge("CRMV")),
+  ]);
 }
 
 /** Body of NTFY (slot, code): finds the device of a slot by halves, since AML cannot compute names. */
 function notifyOne(slots: readonly number[]): Aml {
   if (slots.length === 1) return notify(cpuName(slots[0]!), ARG1);
   const middle = slots.length >> 1;
-  return [
-    ...when(isLess(ARG0, integer(slots[middle]!)), notifyOne(slots.slice(0, middle))),
-    ...otherwise(notifyOne(slots.slice(middle))),
-  ];
+  return join([
+    when(isLess(ARG0, integer(slots[middle]!)), notifyOne(slots.slice(0, middle))),
+    otherwise(notifyOne(slots.slice(middle))),
+  ]);
 }
 
+const PROCESSOR = amlBytes(define("_HID", text("ACPI0007")));
+const LOCKED = amlBytes(acquire(LOCK));
+const UNLOCKED = amlBytes(release(LOCK));
+/** What the methods of a CPU do when they have selected it. */
+const STATUS = amlBytes(
+  join([
+    store(integer(0), LOCAL0),
+    when(name("CPEN"), store(integer(STA_ALL), LOCAL0)),
+    UNLOCKED,
+    giveBack(LOCAL0),
+  ]),
+);
+const EJECT = amlBytes(join([store(integer(1), name("CEJ0")), UNLOCKED]));
+const REPORT = amlBytes(
+  join([
+    store(integer(OST_EVENT), name("CCMD")),
+    store(ARG0, name("CDAT")),
+    store(integer(OST_STATUS), name("CCMD")),
+    store(ARG1, name("CDAT")),
+    UNLOCKED,
+  ]),
+);
+
 function cpuDevice(apicId: number, slot: number): Aml {
-  const identity = [define("_HID", text("ACPI0007")), define("_UID", integer(slot))];
-  if (slot === 0) return device(cpuName(slot), ...identity);
+  const uid = define("_UID", integer(slot));
+  if (slot === 0) return device(cpuName(slot), PROCESSOR, uid);
+  const selected = join([LOCKED, select(slot)]);
   return device(
     cpuName(slot),
-    ...identity,
+    PROCESSOR,
+    uid,
     define("_MAT", buffer(processorEntry(apicId, slot, true))),
-    method(
-      "_STA",
-      0,
-      acquire(LOCK),
-      select(slot),
-      store(integer(0), LOCAL0),
-      when(name("CPEN"), store(integer(STA_ALL), LOCAL0)),
-      release(LOCK),
-      giveBack(LOCAL0),
-    ),
-    method("_EJ0", 1, acquire(LOCK), select(slot), store(integer(1), name("CEJ0")), release(LOCK)),
-    method(
-      "_OST",
-      3,
-      acquire(LOCK),
-      select(slot),
-      store(integer(OST_EVENT), name("CCMD")),
-      store(ARG0, name("CDAT")),
-      store(integer(OST_STATUS), name("CCMD")),
-      store(ARG1, name("CDAT")),
-      release(LOCK),
-    ),
+    method("_STA", 0, selected, STATUS),
+    method("_EJ0", 1, selected, EJECT),
+    method("_OST", 3, selected, REPORT),
   );
 }

@@ -5,7 +5,7 @@
  * others of type 9 (32 bits). A CPU that may come has its entry, not enabled; the flag "online capable" came with ACPI
  * 6.3, and the FADT here is older.
  */
-import { byte, dword, word, type Aml } from "./aml.js";
+import { amlBytes, byte, dword, join, word, type Bytes } from "./aml.js";
 import { SCI_GSI, TIMER_GSI, type Platform } from "../platform.js";
 import type { AcpiCpu } from "./tables.js";
 
@@ -33,7 +33,7 @@ const ALL_UIDS_8 = 0xff;
 const ALL_UIDS_32 = 0xffffffff;
 
 /** The entry of one CPU, also what its `_MAT` gives. @param uid - of the CPU's device in the DSDT */
-export function processorEntry(apicId: number, uid: number, isEnabled: boolean): Aml {
+export function processorEntry(apicId: number, uid: number, isEnabled: boolean): Bytes {
   const flags = dword(isEnabled ? 1 : 0);
   if (isShort(apicId, uid)) return [LOCAL_APIC, 8, ...byte(uid), ...byte(apicId), ...flags];
   return [LOCAL_X2APIC, 16, 0, 0, ...dword(apicId), ...flags, ...dword(uid)];
@@ -45,7 +45,7 @@ function isShort(apicId: number, uid: number): boolean {
 }
 
 /** Which pin of all local APICs takes NMIs. The 8-bit form speaks of CPUs with entries of type 0 alone. */
-function nmiEntry(cpus: readonly AcpiCpu[]): Aml {
+function nmiEntry(cpus: readonly AcpiCpu[]): Bytes {
   if (cpus.every((cpu, uid) => isShort(cpu.apicId, uid))) {
     return [LOCAL_APIC_NMI, 6, ALL_UIDS_8, ...word(NMI_FLAGS), NMI_PIN];
   }
@@ -53,7 +53,7 @@ function nmiEntry(cpus: readonly AcpiCpu[]): Aml {
 }
 
 /** ISA interrupts that are not edge-triggered on the pin of their number. */
-function overrides(platform: Platform): Aml {
+function overrides(platform: Platform): Bytes {
   if (platform === "minimal") return [];
   const entry = (irq: number, gsi: number, flags: number) =>
     [INTERRUPT_SOURCE_OVERRIDE, 10, ISA_BUS, irq, ...dword(gsi), ...word(flags)] as const;
@@ -61,12 +61,8 @@ function overrides(platform: Platform): Aml {
 }
 
 /** Body of the MADT, without its header. Minimal machines have no pair of 8259s to care for (flags 0). */
-export function madtBody(cpus: readonly AcpiCpu[], platform: Platform = "minimal"): Aml {
-  return [
-    ...dword(LOCAL_APIC_ADDRESS),
-    ...dword(platform === "pc" ? PCAT_COMPAT : 0),
-    ...cpus.flatMap((cpu, uid) => processorEntry(cpu.apicId, uid, cpu.isEnabled) as number[]),
-    ...nmiEntry(cpus),
+export function madtBody(cpus: readonly AcpiCpu[], platform: Platform = "minimal"): Uint8Array {
+  const ioApic = [
     IO_APIC,
     12,
     IO_APIC_ID,
@@ -74,6 +70,15 @@ export function madtBody(cpus: readonly AcpiCpu[], platform: Platform = "minimal
     ...dword(IO_APIC_ADDRESS),
     ...word(0), // first GSI
     ...word(0),
-    ...overrides(platform),
   ];
+  return amlBytes(
+    join([
+      dword(LOCAL_APIC_ADDRESS),
+      dword(platform === "pc" ? PCAT_COMPAT : 0),
+      join(cpus.map((cpu, uid) => processorEntry(cpu.apicId, uid, cpu.isEnabled))),
+      nmiEntry(cpus),
+      ioApic,
+      overrides(platform),
+    ]),
+  );
 }

@@ -5,7 +5,7 @@
  * fixed event registers; sleep and reset are registers in port space. A PC has the fixed hardware of devices/acpi-pm.ts.
  * Not modelled: RSDT (nothing here is 32-bit), SRAT, HPET, MCFG.
  */
-import { dword, type Aml } from "./aml.js";
+import { dword } from "./aml.js";
 import { dsdtBody } from "./dsdt.js";
 import { madtBody } from "./madt.js";
 import { SCI_GSI, type Platform } from "../platform.js";
@@ -55,41 +55,47 @@ const NO_C3 = 1001;
 const RTC_CENTURY = 0x32;
 const FACS_BYTES = 64;
 
-/**
- * All tables as one block that starts with the RSDP.
- *
- * @param cpus - in slot order, at most 46656; @param address - guest-physical, 16-byte aligned, below 4 GiB
- */
-export function acpiTables(
-  cpus: readonly AcpiCpu[],
-  address: number,
-  platform: Platform = "minimal",
-): Uint8Array {
-  const isPc = platform === "pc";
-  const dsdt = table(
-    "DSDT",
-    2,
-    dsdtBody(
-      cpus.map((cpu) => cpu.apicId),
-      platform,
-    ),
-  );
-  const madt = table("APIC", 4, madtBody(cpus, platform));
-  const at = { xsdt: RSDP_ALIGNMENT, fadt: 0, madt: 0, dsdt: 0, facs: 0 };
-  at.fadt = aligned(at.xsdt + HEADER_BYTES + 2 * 8);
-  at.madt = aligned(at.fadt + FADT_BYTES);
-  at.dsdt = aligned(at.madt + madt.length);
-  at.facs = aligned(at.dsdt + dsdt.length);
-  const block = new Uint8Array(isPc ? at.facs + FACS_BYTES : at.dsdt + dsdt.length);
-  block.set(rsdp(address + at.xsdt), 0);
-  const pointers = [at.fadt, at.madt].flatMap((each) => [...dword(address + each), ...dword(0)]);
-  block.set(table("XSDT", 1, pointers), at.xsdt);
-  const fixed = isPc ? pcFadt(address + at.dsdt, address + at.facs) : fadt(address + at.dsdt);
-  block.set(fixed, at.fadt);
-  block.set(madt, at.madt);
-  block.set(dsdt, at.dsdt);
-  if (isPc) block.set(facs(), at.facs);
-  return block;
+/** The tables of a machine, as one block that starts with the RSDP. How long it is does not depend on where it goes. */
+export class AcpiTables {
+  readonly #platform: Platform;
+  readonly #madt: Uint8Array;
+  readonly #dsdt: Uint8Array;
+  /** Where each table is in the block. */
+  readonly #at: Readonly<Record<"xsdt" | "fadt" | "madt" | "dsdt" | "facs", number>>;
+  /** Of the block, in bytes. */
+  readonly length: number;
+
+  /** @param cpus - in slot order, at most 46656 */
+  constructor(cpus: readonly AcpiCpu[], platform: Platform = "minimal") {
+    const apicIds = cpus.map((cpu) => cpu.apicId);
+    this.#platform = platform;
+    this.#dsdt = table("DSDT", 2, dsdtBody(apicIds, platform));
+    this.#madt = table("APIC", 4, madtBody(cpus, platform));
+    const xsdt = RSDP_ALIGNMENT;
+    const fadt = aligned(xsdt + HEADER_BYTES + 2 * 8);
+    const madt = aligned(fadt + FADT_BYTES);
+    const dsdt = aligned(madt + this.#madt.length);
+    const dsdtEnd = dsdt + this.#dsdt.length;
+    const facs = aligned(dsdtEnd);
+    this.#at = { xsdt, fadt, madt, dsdt, facs };
+    this.length = platform === "pc" ? facs + FACS_BYTES : dsdtEnd;
+  }
+
+  /** The block, with its pointers. @param address - guest-physical, 16-byte aligned, below 4 GiB */
+  blockAt(address: number): Uint8Array {
+    const at = this.#at;
+    const isPc = this.#platform === "pc";
+    const block = new Uint8Array(this.length);
+    block.set(rsdp(address + at.xsdt), 0);
+    const pointers = [at.fadt, at.madt].flatMap((each) => [...dword(address + each), ...dword(0)]);
+    block.set(table("XSDT", 1, pointers), at.xsdt);
+    const fixed = isPc ? pcFadt(address + at.dsdt, address + at.facs) : fadt(address + at.dsdt);
+    block.set(fixed, at.fadt);
+    block.set(this.#madt, at.madt);
+    block.set(this.#dsdt, at.dsdt);
+    if (isPc) block.set(facs(), at.facs);
+    return block;
+  }
 }
 
 function aligned(offset: number): number {
@@ -97,7 +103,7 @@ function aligned(offset: number): number {
 }
 
 /** A table with its header and checksum. */
-function table(signature: string, revision: number, body: Aml): Uint8Array {
+function table(signature: string, revision: number, body: ArrayLike<number>): Uint8Array {
   const bytes = new Uint8Array(HEADER_BYTES + body.length);
   const view = new DataView(bytes.buffer);
   put(bytes, 0, signature);
@@ -138,7 +144,7 @@ function fadt(dsdt: number): Uint8Array {
   view.setUint32(field(140), dsdt, true); // X_DSDT
   setRegister(view, field(244), SLEEP_CONTROL_PORT);
   setRegister(view, field(256), SLEEP_STATUS_PORT);
-  return table("FACP", 6, Array.from(body));
+  return table("FACP", 6, body);
 }
 
 /** Of a PC: the fixed registers, each in its old field and as a Generic Address Structure. */
@@ -168,7 +174,7 @@ function pcFadt(dsdt: number, facsAddress: number): Uint8Array {
   setRegister(view, field(148), PM1_EVENT_PORT, 32);
   setRegister(view, field(172), PM1_CONTROL_PORT, 16);
   setRegister(view, field(208), PM_TIMER_PORT, 32);
-  return table("FACP", 6, Array.from(body));
+  return table("FACP", 6, body);
 }
 
 /** Firmware ACPI Control Structure: no checksum, and nothing in it that this machine uses. */
@@ -197,5 +203,7 @@ function put(bytes: Uint8Array, offset: number, ascii: string): void {
 
 /** The byte that makes the sum of all 0. */
 function checksum(bytes: Uint8Array): number {
-  return -bytes.reduce((sum, each) => sum + each, 0) & 0xff;
+  let sum = 0;
+  for (const each of bytes) sum += each;
+  return -sum & 0xff;
 }

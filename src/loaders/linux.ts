@@ -5,7 +5,7 @@
  * Source: Linux Documentation/x86/boot.rst "64-bit Boot Protocol". The boot CPU starts in x2APIC mode: only so does the
  * kernel count CPUs with IDs above 254 among those that may come.
  */
-import { acpiTables, type AcpiCpu, type Platform } from "../acpi/tables.js";
+import { AcpiTables, type AcpiCpu, type Platform } from "../acpi/tables.js";
 import { parseElf } from "./elf.js";
 import {
   checkPieces,
@@ -57,7 +57,8 @@ export function planLinux(
   const initrd = modules[0]?.bytes ?? new Uint8Array(0);
 
   // Top down: ACPI tables, then the initrd, page by page.
-  const tableBytes = pages(acpiTables(cpus, 0, platform).length);
+  const tables = new AcpiTables(cpus, platform);
+  const tableBytes = pages(tables.length);
   const needed = pages(kernel.end) + pages(initrd.length) + tableBytes + WORKING_BYTES;
   if (needed > ramBytes) {
     const room = Math.ceil(needed / MEBIBYTE);
@@ -90,7 +91,7 @@ export function planLinux(
     piece("the reset code", RESET_VECTOR, resetCode()),
     ...kernel.pieces,
     piece("the initrd", initrdAddress, initrd),
-    piece("the ACPI tables", acpiAddress, acpiTables(cpus, acpiAddress, platform), tableBytes),
+    piece("the ACPI tables", acpiAddress, tables.blockAt(acpiAddress), tableBytes),
   ];
   checkPieces(name, pieces, ramBytes);
   const start = {

@@ -1,7 +1,7 @@
 /** Entries of the MADT: ACPI Specification, "Multiple APIC Description Table (MADT)". */
 import { describe, expect, it } from "vitest";
 import { madtBody } from "../../../src/acpi/madt.js";
-import { acpiTables } from "../../../src/acpi/tables.js";
+import { AcpiTables } from "../../../src/acpi/tables.js";
 
 const HEADER_BYTES = 8; // of the body: address and flags
 
@@ -12,7 +12,7 @@ interface Entry {
 
 /** The entries of a MADT for CPUs with these IDs, as many of them enabled as are said to be. */
 function entries(apicIds: readonly number[], enabled = apicIds.length): Entry[] {
-  const body = madtBody(apicIds.map((apicId, n) => ({ apicId, isEnabled: n < enabled })));
+  const body = [...madtBody(apicIds.map((apicId, n) => ({ apicId, isEnabled: n < enabled })))];
   const found: Entry[] = [];
   for (let at = HEADER_BYTES; at < body.length; at += body[at + 1]!) {
     found.push({ type: body[at]!, bytes: body.slice(at, at + body[at + 1]!) });
@@ -57,7 +57,7 @@ describe("the MADT", () => {
 
   // Linux asks for "online capable" (flag bit 1) from FADT 6.3 on.
   it("needs no flag of ACPI 6.3, since the FADT is older", () => {
-    const block = acpiTables([{ apicId: 0, isEnabled: true }], 0x1000);
+    const block = new AcpiTables([{ apicId: 0, isEnabled: true }]).blockAt(0x1000);
     const text = String.fromCharCode(...block);
     const fadt = text.indexOf("FACP");
     expect([block[fadt + 8], block[fadt + 131]]).toEqual([6, 1]);

@@ -1,10 +1,11 @@
 import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { dsdtBody } from "../../../src/acpi/dsdt.js";
-import { acpiTables } from "../../../src/acpi/tables.js";
+import { AcpiTables } from "../../../src/acpi/tables.js";
 
 const BASE = 0x7ff0000;
 const HEADER_BYTES = 36;
@@ -17,6 +18,11 @@ const TWO_SHORT = [
   { apicId: 1, isEnabled: true },
 ];
 const MANY = Array.from({ length: 300 }, (_, i) => ({ apicId: i * 7, isEnabled: i < 4 }));
+/** More than fit an 8-bit UID, IDs that go up and down over all 32 bits but all ones. */
+const SPARSE_4096 = Array.from({ length: 4096 }, (_, i) => ({
+  apicId: (i * 0x9e3779b1) % 0xffffffff,
+  isEnabled: i % 3 === 0,
+}));
 
 /** Tables by signature, found as an operating system finds them: from the RSDP. */
 function walk(block: Uint8Array): Map<string, Uint8Array> {
@@ -40,7 +46,7 @@ function walk(block: Uint8Array): Map<string, Uint8Array> {
 
 const sum = (bytes: Uint8Array) => bytes.reduce((total, each) => (total + each) & 0xff, 0);
 
-describe("acpiTables", () => {
+describe("AcpiTables", () => {
   it("gives the AML that ACPICA's compiler made of the same source", () => {
     const reference = readFileSync(new URL("../../acpi/dsdt_x2vm.aml", import.meta.url));
     expect(Uint8Array.from(dsdtBody([0, 0x123]))).toEqual(
@@ -52,7 +58,7 @@ describe("acpiTables", () => {
     ["one CPU and a possible one", ONE_AND_ONE],
     ["300 sparse CPUs", MANY],
   ])("adds up to zero in every table: %s", (_, cpus) => {
-    const block = acpiTables(cpus, BASE);
+    const block = new AcpiTables(cpus).blockAt(BASE);
     expect(sum(block.subarray(0, 20))).toBe(0);
     expect(sum(block.subarray(0, 36))).toBe(0);
     const tables = walk(block);
@@ -61,7 +67,7 @@ describe("acpiTables", () => {
   });
 
   it("lists short IDs as type 0, long ones as type 9, in the MADT", () => {
-    const madt = walk(acpiTables(ONE_AND_ONE, BASE)).get("APIC")!;
+    const madt = walk(new AcpiTables(ONE_AND_ONE).blockAt(BASE)).get("APIC")!;
     expect(madt.length).toBe(92);
     expect([...madt.subarray(44, 52)]).toEqual([0, 8, 0, 0, 1, 0, 0, 0]);
     expect([...madt.subarray(52, 68)]).toEqual([
@@ -71,8 +77,8 @@ describe("acpiTables", () => {
   });
 });
 
-describe("acpiTables of a PC", () => {
-  const block = acpiTables(TWO_SHORT, BASE, "pc");
+describe("AcpiTables of a PC", () => {
+  const block = new AcpiTables(TWO_SHORT, "pc").blockAt(BASE);
   const tables = walk(block);
   const fadt = tables.get("FACP")!;
   const view = new DataView(fadt.buffer, fadt.byteOffset);
@@ -104,6 +110,77 @@ describe("acpiTables of a PC", () => {
   });
 });
 
+/** PkgLength at an offset. @returns where the package ends, where its contents start */
+function packageAt(aml: Uint8Array, at: number): { end: number; inside: number } {
+  const more = aml[at]! >> 6;
+  let length = more === 0 ? aml[at]! & 0x3f : aml[at]! & 0x0f;
+  for (let i = 1; i <= more; i++) length += aml[at + i]! * 2 ** (8 * i - 4);
+  return { end: at + length, inside: at + 1 + more };
+}
+
+const ascii = (bytes: Uint8Array) => String.fromCharCode(...bytes);
+
+/** Where a name stands first. */
+function find(aml: Uint8Array, name: string, from = 0): number {
+  return Buffer.from(aml.buffer, aml.byteOffset, aml.length).indexOf(name, from, "latin1");
+}
+
+describe("the tables of 4096 sparse CPUs", () => {
+  const tables = walk(new AcpiTables(SPARSE_4096).blockAt(BASE));
+  const dsdt = tables.get("DSDT")!;
+  const madt = tables.get("APIC")!;
+  const lapics: Uint8Array[] = [];
+  for (let at = HEADER_BYTES + 8; madt[at] === 0 || madt[at] === 9; at += madt[at + 1]!) {
+    lapics.push(madt.subarray(at, at + madt[at + 1]!));
+  }
+  /** Devices that follow each other, from the boot CPU's on. */
+  const devices: Uint8Array[] = [];
+  const scope = packageAt(dsdt, HEADER_BYTES + 1);
+  for (let at = find(dsdt, "\x08_HID\x0dACPI0007") - 7; at < scope.end;) {
+    const { inside, end } = packageAt(dsdt, at + 2);
+    devices.push(dsdt.subarray(inside, end));
+    at = end;
+  }
+
+  it("have an entry of each CPU in the MADT, with its ID, its UID and whether it is there", () => {
+    const told = lapics.map((entry, uid) => {
+      const view = new DataView(entry.buffer, entry.byteOffset);
+      const isShort = entry[0] === 0;
+      expect(isShort ? entry[2] : view.getUint32(12, true)).toBe(uid);
+      return {
+        apicId: isShort ? entry[3] : view.getUint32(4, true),
+        isEnabled: view.getUint32(isShort ? 4 : 8, true) === 1,
+      };
+    });
+    expect(told).toEqual(SPARSE_4096);
+  });
+
+  it("have one scope and one device of each CPU, then the serial port, and nothing between", () => {
+    expect(ascii(dsdt.subarray(scope.inside, scope.inside + 4))).toBe("_SB_");
+    const names = SPARSE_4096.map((_, i) => `C${i.toString(36).toUpperCase().padStart(3, "0")}`);
+    expect(devices.map((each) => ascii(each.subarray(0, 4)))).toEqual([...names, "COM1"]);
+    expect(ascii(dsdt.subarray(scope.end, scope.end + 5))).toBe("\x08_S5_");
+  });
+
+  it("have what the MADT says of a CPU that is there as its _MAT", () => {
+    for (const [slot, entry] of lapics.entries()) {
+      if (slot === 0) continue;
+      const device = devices[slot]!;
+      const { inside, end } = packageAt(device, find(device, "_MAT\x11") + 5);
+      const enabled = Uint8Array.from(entry);
+      enabled[entry[0] === 0 ? 4 : 8] = 1;
+      expect(device.subarray(inside + 2, end)).toEqual(enabled);
+    }
+  });
+
+  it("stay what they are to the byte", () => {
+    const block = new AcpiTables(SPARSE_4096).blockAt(BASE);
+    expect(createHash("sha256").update(block).digest("hex")).toBe(
+      "df166a0a255cd42eaecd5cdcb266b89e7d2b5000fad2877bc907d4cd0aa591c2",
+    );
+  });
+});
+
 function has(tool: string): boolean {
   try {
     execFileSync(tool, ["-v"], { stdio: "ignore" });
@@ -123,7 +200,10 @@ describe.skipIf(!has("acpiexec"))("the method that tells of an event, in ACPICA"
   ])("finds the device of slot %i", (slot, device) => {
     const folder = mkdtempSync(join(tmpdir(), "x2vm-acpi-"));
     try {
-      writeFileSync(join(folder, "DSDT.aml"), walk(acpiTables(MANY, BASE)).get("DSDT")!);
+      writeFileSync(
+        join(folder, "DSDT.aml"),
+        walk(new AcpiTables(MANY).blockAt(BASE)).get("DSDT")!,
+      );
       const acpiexec = execFileSync(
         "acpiexec",
         ["-b", `evaluate \\_SB.NTFY ${slot} 1; evaluate \\_SB.GED._EVT 9`, "DSDT.aml"],
@@ -138,7 +218,7 @@ describe.skipIf(!has("acpiexec"))("the method that tells of an event, in ACPICA"
   });
 });
 
-describe.skipIf(!has("iasl") || !has("acpiexec"))("acpiTables in ACPICA", () => {
+describe.skipIf(!has("iasl") || !has("acpiexec"))("AcpiTables in ACPICA", () => {
   it.each([
     ["two CPUs", TWO_SHORT, "Local APIC NMI", "minimal"],
     ["two CPUs of a PC", TWO_SHORT, "Local APIC NMI", "pc"],
@@ -147,7 +227,7 @@ describe.skipIf(!has("iasl") || !has("acpiexec"))("acpiTables in ACPICA", () => 
   ] as const)("can be disassembled and executed: %s", (_, cpus, nmi, platform) => {
     const folder = mkdtempSync(join(tmpdir(), "x2vm-acpi-"));
     try {
-      for (const [signature, table] of walk(acpiTables(cpus, BASE, platform)))
+      for (const [signature, table] of walk(new AcpiTables(cpus, platform).blockAt(BASE)))
         writeFileSync(join(folder, `${signature}.aml`), table);
       const iasl = execFileSync("iasl", ["-d", "DSDT.aml", "FACP.aml", "APIC.aml"], {
         cwd: folder,
