@@ -9,7 +9,7 @@ import { outputOf, runProcess } from "./process.js";
 import { ROM_ADDRESS, romOf } from "./rom.js";
 
 const PROGRAM = "bochs";
-/** With SSE4.2 and x2APIC mode. */
+/** With SSE4.2. Debian's Bochs 2.7 does not tell of x2APIC mode in its CPUID. */
 const MODEL = "corei7_sandy_bridge_2600k";
 /** A display that needs no screen: which of them there are depends on the package. */
 const DISPLAYS = ["nogui", "term", "rfb"] as const;
