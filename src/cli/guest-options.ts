@@ -201,7 +201,8 @@ function possibleIds(flags: GuestFlags, present: readonly number[]): number[] | 
   }
   const below = Array.from({ length: maxCpus ?? 0 }, (_, i) => i);
   const all = new Set([...(possibleApicIds ?? []), ...below]);
-  return [...all].filter((apicId) => !present.includes(apicId));
+  for (const apicId of present) all.delete(apicId);
+  return [...all];
 }
 
 /** Refuses what could only fail when its moment comes. @throws X2vmError USAGE */

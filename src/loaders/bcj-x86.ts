@@ -4,6 +4,7 @@
  *
  * Source: "The .xz File Format", branch/call/jump filters; the rule which bytes count as a call is that of XZ Utils.
  */
+import { viewOf } from "./view.js";
 
 const CALL = 0xe8; // and E9, a jump
 const OPERAND_BYTES = 4;
@@ -22,7 +23,7 @@ function isExtension(byte: number): boolean {
 
 /** Converts in place. @param start - address that the first byte counts as */
 export function decodeBcjX86(bytes: Uint8Array, start = 0): void {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const view = viewOf(bytes);
   let previous = 0; // opcodes in the three bytes before
   let last = -1; // where the last opcode was
   for (let i = 0; i + OPERAND_BYTES < bytes.length; i++) {

@@ -6,6 +6,7 @@
  */
 import { hex } from "../errors.js";
 import { refuse } from "./image.js";
+import { viewOf } from "./view.js";
 
 const CLASS_32 = 1;
 const CLASS_64 = 2;
@@ -74,7 +75,7 @@ export function isElf(image: Uint8Array): boolean {
 
 /** @throws X2vmError IMAGE_MALFORMED, IMAGE_DOES_NOT_FIT, naming the file and the field */
 export function parseElf(image: Uint8Array, name: string): ElfFile {
-  const view = new DataView(image.buffer, image.byteOffset, image.byteLength);
+  const view = viewOf(image);
   const shape = shapeOf(image, view, name);
   const word = (offset: number): bigint =>
     shape.bits === 32 ? BigInt(view.getUint32(offset, true)) : view.getBigUint64(offset, true);

@@ -8,6 +8,7 @@
 import { isElf } from "./elf.js";
 import { refuse } from "./image.js";
 import { LZ4_LEGACY_MAGIC, unpackLz4 } from "./lz4.js";
+import { viewOf } from "./view.js";
 
 const SETUP_SECTORS = 0x1f1;
 /** Operand of the jump over the header: where the header ends, from HEADER_MAGIC on. */
@@ -33,10 +34,6 @@ const DEFAULT_SETUP_SECTORS = 4;
 const NOTE_SEGMENT = 4;
 /** Owners of the notes that the kernel's build puts in: Xen's entry points, the kernel's own. */
 const NOTE_OWNERS = ["Linux", "Xen"];
-
-function viewOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
 
 /** True for a bzImage, cut off or not, of any version of the boot protocol. */
 export function isBzImage(image: Uint8Array): boolean {

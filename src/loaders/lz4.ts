@@ -3,6 +3,7 @@
  *
  * Source: "LZ4 Frame Format Description", legacy frame; "LZ4 Block Format Description".
  */
+import { viewOf } from "./view.js";
 
 /** First four bytes of the frame, as a little-endian word. */
 export const LZ4_LEGACY_MAGIC = 0x184c2102;
@@ -18,7 +19,7 @@ const SHORTEST_MATCH = 4;
  * @returns undefined when the frame is damaged or has another length
  */
 export function unpackLz4(packed: Uint8Array, length: number): Uint8Array | undefined {
-  const view = new DataView(packed.buffer, packed.byteOffset, packed.byteLength);
+  const view = viewOf(packed);
   if (packed.length < 4 || view.getUint32(0, true) !== LZ4_LEGACY_MAGIC) return undefined;
   const out = new Uint8Array(length);
   let at = 4;

@@ -17,6 +17,7 @@ import {
   type LoadPlan,
 } from "./image.js";
 import { buildBootInformation } from "./multiboot-info.js";
+import { viewOf } from "./view.js";
 
 const HEADER_MAGIC = 0x1badb002;
 const LOADED_MAGIC = 0x2badb002;
@@ -36,7 +37,7 @@ interface Kernel {
 
 /** Offset of the Multiboot header, or -1. It is 4-byte aligned in the first 8 KiB, and its checksum is right. */
 export function findMultibootHeader(image: Uint8Array): number {
-  const view = new DataView(image.buffer, image.byteOffset, image.byteLength);
+  const view = viewOf(image);
   const end = Math.min(image.length, HEADER_SEARCH_BYTES) - 12;
   for (let offset = 0; offset <= end; offset += 4) {
     if (view.getUint32(offset, true) !== HEADER_MAGIC) continue;
@@ -56,7 +57,7 @@ export function planMultiboot(
   const header = findMultibootHeader(image);
   if (header < 0)
     refuse("IMAGE_MALFORMED", name, "there is no Multiboot header in the first 8192 bytes");
-  const view = new DataView(image.buffer, image.byteOffset, image.byteLength);
+  const view = viewOf(image);
   const flags = view.getUint32(header + 4, true);
   const unknown = flags & 0xffff & ~REQUIRED_KNOWN;
   if (unknown !== 0) {

@@ -7,6 +7,7 @@
  */
 import * as library from "xz-decompress";
 import { decodeBcjX86 } from "./bcj-x86.js";
+import { viewOf } from "./view.js";
 
 const HEADER_BYTES = 12;
 const CHECK_BYTES = [0, 4, 4, 4, 8, 8, 8, 16, 16, 16, 32, 32, 32, 64, 64, 64] as const;
@@ -145,10 +146,6 @@ function variable(value: number): number[] {
 
 function word(value: number): number[] {
   return [0, 8, 16, 24].map((shift) => (value >>> shift) & 0xff);
-}
-
-function viewOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
