@@ -61,6 +61,15 @@ export const PENDING_SAR = 32; // a = shifted by one less, result
 export const PENDING_ADC = 36; // as ADD, with a carry in the result
 export const PENDING_SBB = 40; // as SUB, with a borrow in the result
 
+// What the core says of an instruction that a region had it execute (cpu/region.ts).
+export const REGION_GOES_ON = 0;
+export const REGION_LEAVES = 1; // done; the region ends behind it
+export const REGION_REFUSED = 2; // nothing was done: the interpreter has to
+
+// MSRs of the local APIC's registers: those with these upper bits.
+export const X2APIC_SHIFT = 8;
+export const X2APIC_FIRST = 0x800;
+
 // Handlers of micro-ops: out of line by opcode map, or fast (cpu/handler.ts chooses; arms of cpu/run.ts).
 export const HANDLER_ONE_BYTE = 0;
 export const HANDLER_TWO_BYTE = 1;

@@ -42,6 +42,14 @@ export function setYieldSlice(value: bool): void {
   if (value) setBlockEnd(0);
 }
 
+/** The host wants `run` to return at the next instruction boundary. */
+export let stopRequested: bool = false;
+
+export function setStopRequested(value: bool): void {
+  stopRequested = value;
+  if (value) setBlockEnd(0);
+}
+
 /** SYSCALL and SYSRET judge RFLAGS.TF themselves, as it is after them: the loop then raises no single-step trap. */
 export let stepHandled = false;
 

@@ -22,13 +22,11 @@ import {
   descriptorAr,
 } from "../x86/descriptor";
 import { AC_FLAG, FLAG_FIXED, IF, NT, RF, TF, VM } from "../x86/eflags";
-import { jumpTo } from "./control";
+import { leaveBlock } from "./control";
 import { isNull } from "./descriptor-table";
 import { setRflags } from "./flags";
 import { setCpl } from "./frame";
 import { istSlot, rspSlot } from "./inner-stack";
-import { MODE_64 } from "./mode";
-import { Op } from "./op";
 import { commitCode, commitNull, commitSegment, dplOf, dropInnerSegments } from "./segment";
 
 // What is looked at of a code and of a stack descriptor, and what it has to be.
@@ -120,15 +118,14 @@ export function enterFast(
 }
 
 /**
- * IRETQ from 64-bit code to 64-bit code of the same or an outer level.
+ * IRETQ from 64-bit code to 64-bit code of the same or an outer level: RIP is where it returns to.
  *
  * Source: SDM 2 "IRET/IRETD/IRETQ".
  *
  * @param mask - the flags that it may load
  * @returns false, with nothing changed, when the exact path has to do it
  */
-export function returnFast(cpu: Vcpu, op: Op, mask: u32): bool {
-  if (!(cpu.mode & MODE_64) || op.size !== 8) return false;
+export function returnFast(cpu: Vcpu, mask: u32): bool {
   const frame = TlbView.read(cpu, cpu.rsp, 40, cpu.tlbTag);
   if (frame === 0) return false;
   const rip = load<u64>(frame);
@@ -155,6 +152,7 @@ export function returnFast(cpu: Vcpu, op: Op, mask: u32): bool {
   const before = cpu.eflags;
   setRflags(cpu, load<u32>(frame, 16), mask);
   if (newCpl !== oldCpl || (before ^ cpu.eflags) & AC_FLAG) updateTlbTag(cpu);
-  jumpTo(cpu, op, rip);
+  cpu.rip = rip;
+  leaveBlock();
   return true;
 }

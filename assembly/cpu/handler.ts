@@ -62,16 +62,7 @@ import {
 import { x87Form } from "../fpu/x87-short";
 import { sseHandler } from "./handler-sse";
 import { MODE_64, MODE_FLAT, MODE_SS32, MODE_SSE } from "./mode";
-import {
-  ADDRESS_BASE,
-  ADDRESS_NONE,
-  ADDRESS_SLOW,
-  Op,
-  OP_66,
-  OP_LOCK,
-  OP_REP,
-  OP_REPNE,
-} from "./op";
+import { ADDRESS_BASE, ADDRESS_NONE, ADDRESS_SLOW, Op, OP_66, OP_REP, OP_REPNE } from "./op";
 
 /** Replaces the out-of-line handler of `op` by a fast one where there is one. @param mode - Vcpu.mode */
 export function specialise(op: Op, mode: u32): void {
@@ -84,7 +75,7 @@ export function specialise(op: Op, mode: u32): void {
     }
   }
   const size = op.size;
-  if (size === 2 || op.flags & (OP_LOCK | OP_REP | OP_REPNE)) return;
+  if (size === 2 || op.flags & (OP_REP | OP_REPNE)) return;
   const isRegister = op.kind === ADDRESS_NONE;
   if (!isRegister && op.kind > ADDRESS_BASE) return;
   const handler =

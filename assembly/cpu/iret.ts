@@ -48,7 +48,16 @@ export function iret(cpu: Vcpu, op: Op): void {
   else if (cpu.eflags & NT) {
     if (isLong(cpu)) raiseWithError(cpu, GP, 0);
     else returnFromTask(cpu, op);
-  } else if (!returnFast(cpu, op, loadedFlags(cpu, op.size))) iretProtected(cpu, op);
+  } else if (is64(cpu) && op.size === 8 && returnFast(cpu, loadedFlags(cpu, 8)))
+    jumpTo(cpu, op, cpu.rip);
+  else iretProtected(cpu, op);
+}
+
+/** IRETQ in 64-bit code where nothing can go wrong. @returns false, with nothing changed, when `iret` has to do it */
+export function iretShort(cpu: Vcpu): bool {
+  if (cpu.eflags & NT || !returnFast(cpu, loadedFlags(cpu, 8))) return false;
+  cpu.nmi &= ~NMI_BLOCKED;
+  return true;
 }
 
 /** Real-address mode, and virtual-8086 mode with IOPL 3. */

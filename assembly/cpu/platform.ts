@@ -12,6 +12,9 @@ function noWrite(cpu: Vcpu, index: u32, value: u64): bool {
 function noValue(cpu: Vcpu): u64 {
   return 0;
 }
+function noTake(cpu: Vcpu): bool {
+  return false;
+}
 function noSet(cpu: Vcpu, value: u64): void {}
 function noWake(cpu: Vcpu): void {}
 
@@ -26,6 +29,12 @@ export let cr8Write: (cpu: Vcpu, value: u64) => void = noSet;
 export let now: (cpu: Vcpu) => u64 = noValue;
 /** VMCALL/VMMCALL: RAX = number, RBX RCX RDX RSI = arguments; result in RAX. */
 export let hypercall: (cpu: Vcpu) => u64 = noValue;
+
+/**
+ * At an instruction boundary inside `execute`: takes what the request word asks for, if that is no more than an interrupt
+ * of the LAPIC. @returns true when `cpu` can run its next instruction; false: the run loop has to look
+ */
+export let takeInterrupt: (cpu: Vcpu) => bool = noTake;
 
 /** Makes another vCPU, HALTED by MWAIT, runnable: its monitored line was stored to. */
 export let wake: (cpu: Vcpu) => void = noWake;
@@ -48,6 +57,7 @@ export function setPlatform(
   tprWrite: (cpu: Vcpu, value: u64) => void,
   clock: (cpu: Vcpu) => u64,
   call: (cpu: Vcpu) => u64,
+  take: (cpu: Vcpu) => bool,
 ): void {
   apicMsrRead = msrRead;
   apicMsrWrite = msrWrite;
@@ -55,4 +65,5 @@ export function setPlatform(
   cr8Write = tprWrite;
   now = clock;
   hypercall = call;
+  takeInterrupt = take;
 }

@@ -25,6 +25,7 @@ import { Vcpu } from "../vcpu";
 import { FEATURE_SSE, FEATURE_SSE2 } from "../x86/cpuid";
 import { findBlock } from "./block";
 import { blockEnd } from "./control";
+import { iretShort } from "./iret";
 import { offers } from "./features";
 import {
   setAddFlags,
@@ -35,7 +36,8 @@ import {
   setSubFlags,
 } from "./flags";
 import { Op } from "./op";
-import { executeForRegion } from "./run";
+import { apicMsrWrite } from "./platform";
+import { executeForRegion, executeQuietly, locateRegion } from "./run";
 import { divideWide, remainder } from "./wide";
 
 export { setTranslateAfter } from "./heat";
@@ -81,6 +83,24 @@ export function regionWrite(cpu: Vcpu, gva: u64, size: u32): usize {
  */
 export function regionExecute(cpu: Vcpu, op: Op, left: u32): i32 {
   return executeForRegion(cpu, op, left);
+}
+
+/** The same for one that touches no general register and no arithmetic flag. @returns REGION_* */
+export function regionControl(cpu: Vcpu, op: Op, left: u32): u32 {
+  return executeQuietly(cpu, op, left);
+}
+
+/** WRMSR to a register of the local APIC in x2APIC mode. @param left - as for `regionExecute` @returns REGION_* */
+export function regionWriteMsr(cpu: Vcpu, msr: u32, value: u64, left: u32): u32 {
+  locateRegion(left);
+  if (cpu.cpl !== 0 || !apicMsrWrite(cpu, msr, value)) return abi.REGION_REFUSED;
+  return blockEnd() === 0 ? abi.REGION_LEAVES : abi.REGION_GOES_ON;
+}
+
+/** IRETQ. @param rsp - present value @returns false with nothing changed but RSP of the record: the interpreter has to */
+export function regionInterruptReturn(cpu: Vcpu, rsp: u64): bool {
+  cpu.rsp = rsp;
+  return iretShort(cpu);
 }
 
 /** Stores the arithmetic flags that a region has not stored yet. @param pending - PENDING_* and size; a, b, result: of it */

@@ -3,13 +3,25 @@
  *
  * The switch holds the forms that handler.ts chose as fast (fast.ts, fast-alu.ts, fast-sse.ts); all others go out of line.
  */
-import { SS } from "../abi";
+import { RUNNABLE, SS } from "../abi";
 import { FAULT_BEYOND, FAULT_TRAP, raise, raiseWithError, throughStack } from "../fault";
 import { isCanonical } from "../mem/paging";
-import { CALL, CALL_R, JMP, JMP_R, PUSH, RET, SSE } from "../op-abi";
+import {
+  CALL,
+  CALL_R,
+  JMP,
+  JMP_R,
+  PUSH,
+  REGION_GOES_ON,
+  REGION_LEAVES,
+  REGION_REFUSED,
+  RET,
+  SSE,
+} from "../op-abi";
 import { executeX87 } from "../fpu/x87";
 import { shortX87 } from "../fpu/x87-short";
 import { Vcpu } from "../vcpu";
+import { RF, TF } from "../x86/eflags";
 import { GP, UD } from "../x86/exception";
 import {
   blockCount,
@@ -22,7 +34,7 @@ import {
   nextLink,
   setLink,
 } from "./block";
-import { blockEnd, leaveBlock, setBlockEnd } from "./control";
+import { blockEnd, leaveBlock, setBlockEnd, stopRequested, yieldSlice } from "./control";
 import { Fast } from "./fast";
 import { ADC, ADD, Alu, AND, CMP, OR, SBB, SUB, XOR } from "./fast-alu";
 import { FLOAT_ADD, FLOAT_DIV, FLOAT_MUL, FLOAT_SUB, Sse } from "./fast-sse";
@@ -33,6 +45,7 @@ import { MODE_64 } from "./mode";
 import { executeOneByte } from "./onebyte";
 import { Op, OP_BYTES } from "./op";
 import { register, setRegister } from "./operand";
+import { takeInterrupt } from "./platform";
 import { executeThreeByte } from "./threebyte";
 import { executeTwoByte } from "./twobyte";
 
@@ -91,6 +104,26 @@ export function executeForRegion(cpu: Vcpu, op: Op, left: u32): i32 {
   return blockEnd() !== 0 ? -1 : left - leaveAt(cpu, op, 0);
 }
 
+/** Says where a region is, for the clock. @param left - instructions that may retire, the present one among them */
+export function locateRegion(left: u32): void {
+  firstOp = currentOp;
+  retiredBefore = limitOfExecute - left;
+}
+
+/** An instruction of a region whose record is not exact: it needs no general register. @returns REGION_* */
+export function executeQuietly(cpu: Vcpu, op: Op, left: u32): u32 {
+  firstOp = changetype<usize>(op);
+  retiredBefore = limitOfExecute - left;
+  outOfLine(cpu, op);
+  if (cpu.fault !== 0) {
+    // The interpreter raises it again.
+    cpu.fault = 0;
+    setBlockEnd(FAR);
+    return REGION_REFUSED;
+  }
+  return blockEnd() === 0 ? REGION_LEAVES : REGION_GOES_ON;
+}
+
 /**
  * Sets RIP after an instruction that leaves its block.
  *
@@ -116,6 +149,21 @@ function usesStack(cpu: Vcpu, op: Op): bool {
   // CALL of a memory operand reads that first.
   if (handler === CALL_R + 1 && isCanonical(Memory.address(cpu, op))) return true;
   return op.isMemory && op.segment === SS;
+}
+
+/**
+ * At the boundary where a block was left: true when `execute` goes on with the next instruction, after an interrupt
+ * perhaps. Everything else that a boundary may have to see to is for the run loop.
+ *
+ * @param retired - instructions in this `execute`
+ */
+function goesOn(cpu: Vcpu, retired: u32): bool {
+  if (cpu.fault !== 0 || cpu.runState !== RUNNABLE || cpu.shadow !== 0) return false;
+  if (yieldSlice || stopRequested || cpu.eflags & (TF | RF) || <u32>cpu.dr7 & 0xff) return false;
+  if (cpu.request === 0) return true;
+  firstOp = currentOp;
+  retiredBefore = retired;
+  return takeInterrupt(cpu);
 }
 
 /** False for returns and indirect jumps: the block that follows them is another one each time. */
@@ -150,7 +198,7 @@ export function execute(cpu: Vcpu, limit: u32): u32 {
   let left = limit;
   /** The block that a region gave back at once. */
   let stuck: usize = 0;
-  const ripMask: u64 = cpu.mode & MODE_64 ? -1 : 0xffffffff;
+  let ripMask: u64 = cpu.mode & MODE_64 ? -1 : 0xffffffff;
   let block = lookup(cpu);
   while (block !== 0) {
     const count = blockCount(block);
@@ -164,10 +212,15 @@ export function execute(cpu: Vcpu, limit: u32): u32 {
         const before = left;
         left = call_indirect<u32>(~heat, cpu, left);
         judge(block, before - left);
-        if (blockEnd() === 0 || left === 0) return limit - left;
+        if (left === 0) return limit;
+        const goesFurther = blockEnd() !== 0;
+        if (!goesFurther) {
+          if (!goesOn(cpu, limit - left)) return limit - left;
+          ripMask = cpu.mode & MODE_64 ? -1 : 0xffffffff;
+        }
         block = lookup(cpu);
         // No progress: the interpreter does what the region cannot.
-        stuck = left === before ? block : 0;
+        stuck = goesFurther && left === before ? block : 0;
         continue;
       }
     }
@@ -412,7 +465,13 @@ export function execute(cpu: Vcpu, limit: u32): u32 {
     const last = changetype<Op>(lastAt);
     const done = <u32>((lastAt - first) / OP_BYTES) + 1;
     const branch = taken !== 0 ? <u64>last.imm : 0;
-    if (blockEnd() === 0) return limit - left + done - 1 + leaveAt(cpu, last, branch);
+    if (blockEnd() === 0) {
+      left -= done - 1 + leaveAt(cpu, last, branch);
+      if (left === 0 || !goesOn(cpu, limit - left)) return limit - left;
+      ripMask = cpu.mode & MODE_64 ? -1 : 0xffffffff;
+      block = lookup(cpu);
+      continue;
+    }
     left -= done;
     cpu.rip = (cpu.rip + last.end + branch) & ripMask;
     if (left === 0) return taken !== 0 && refusesTarget(cpu, last) ? limit - 1 : limit;

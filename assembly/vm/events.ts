@@ -92,6 +92,20 @@ export function processEvents(cpu: Vcpu): bool {
 }
 
 /**
+ * The same inside `execute`, for a vCPU that runs and has no shadow: only the LAPIC's interrupts, which are all that
+ * most programs ever see.
+ *
+ * @returns true when the vCPU can run its next instruction; false: `processEvents` has to look, or a fault waits
+ */
+export function takeLapicInterrupt(cpu: Vcpu): bool {
+  if (cpu.request !== REQ_INTERRUPT) return false;
+  fetchPvEoi(cpu);
+  if (cpu.eflags & IF) takeInterrupt(cpu);
+  else if (!answersIntr(Lapic.of(cpu))) cpu.request = 0;
+  return cpu.fault === 0 && cpu.runState === RUNNABLE;
+}
+
+/**
  * A kick counts even if it came before the HLT: a waiter that looks, is kicked, and halts then must not sleep. Any wake
  * uses it up (KVM `kvm_vcpu_has_events`, `vcpu_block`).
  */

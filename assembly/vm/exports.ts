@@ -19,6 +19,7 @@ import { lastError, lastException as lastVector } from "../cpu/interrupt";
 import { isProtected, isV86, updateMode } from "../cpu/mode";
 import { msrResult, readMsr as cpuReadMsr, writeMsr as cpuWriteMsr } from "../cpu/msr";
 import { setRandomState } from "../cpu/random";
+import { retiredSoFar } from "../cpu/run";
 import { placeRam, placeVcpus, ramBase, ramBytes as ramSize, vcpuAt } from "../layout";
 import { beforeStore, placeCodeMap } from "../mem/code-map";
 import { NO_GPA } from "../mem/paging";
@@ -103,9 +104,9 @@ export function clock(): f64 {
 export function preciseClock(): f64 {
   return <f64>preciseNs();
 }
-/** Instructions retired by all vCPUs. */
+/** Instructions retired by all vCPUs, exact also while an instruction reads or writes a port or far MMIO. */
 export function retired(): f64 {
-  return <f64>totalRetired;
+  return <f64>(totalRetired + retiredSoFar());
 }
 
 export function getRflags(vcpuIndex: u32): u32 {

@@ -27,6 +27,7 @@ import { Vcpu } from "../vcpu";
 import { FEATURE_KVM_PV_EOI } from "../x86/cpuid";
 import { X2APIC_FIRST, X2APIC_LAST } from "../x86/msr";
 import { preciseNs } from "./clock";
+import { takeLapicInterrupt } from "./events";
 import { hypercall } from "./hypercall";
 import { isKvmClockMsr, kvmClockValue, readKvmClock, writeKvmClock } from "./kvm-clock";
 import { fetchPvEoi } from "./pv-eoi";
@@ -110,7 +111,7 @@ function wakeMonitor(cpu: Vcpu): void {
 /** Connects the parts. Once, at creation. */
 export function connect(): void {
   setApicPage(pageRead, pageWrite);
-  setPlatform(msrRead, msrWrite, cr8Read, cr8Write, now, hypercall);
+  setPlatform(msrRead, msrWrite, cr8Read, cr8Write, now, hypercall, takeLapicInterrupt);
   setLapicWake(wake);
   setMonitorWake(wakeMonitor);
   setLineWritten(lineWritten);

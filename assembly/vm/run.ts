@@ -22,7 +22,14 @@ import {
 import { Lapic, NO_DEADLINE } from "../apic/lapic";
 import { timerExpired } from "../apic/timer";
 import { fabricExpired } from "../apic/transit";
-import { leaveBlock, setStepHandled, setYieldSlice, stepHandled, yieldSlice } from "../cpu/control";
+import {
+  setStepHandled,
+  setStopRequested,
+  setYieldSlice,
+  stepHandled,
+  stopRequested,
+  yieldSlice,
+} from "../cpu/control";
 import { raiseDebug } from "../cpu/debug-status";
 import {
   checkInstructionBreakpoint,
@@ -53,7 +60,6 @@ const NEVER: u64 = -1;
 export let current: u32 = 0;
 let sliceLeft: u32 = 0;
 let stopTime: u64 = NEVER;
-let stopRequested: bool = false;
 /** Instructions retired by all vCPUs. */
 export let totalRetired: u64 = 0;
 
@@ -64,8 +70,7 @@ export function setStop(ns: u64): void {
 
 /** Makes `run` return EXIT_STOP at the next boundary: devices call it through the host. */
 export function requestStop(): void {
-  stopRequested = true;
-  leaveBlock();
+  setStopRequested(true);
 }
 
 /** The hook of apic/: a waiting vCPU has something to look at. */
@@ -125,7 +130,7 @@ export function run(budget: u64): u32 {
   let left = budget;
   while (left > 0) {
     if (stopRequested) {
-      stopRequested = false;
+      setStopRequested(false);
       return EXIT_STOP;
     }
     if (sliceLeft === 0) {
@@ -255,6 +260,6 @@ export function step(vcpuIndex: u32): u32 {
   }
   if (cpu.runState === SHUTDOWN) return EXIT_SHUTDOWN;
   if (!stopRequested) return EXIT_BUDGET;
-  stopRequested = false;
+  setStopRequested(false);
   return EXIT_STOP;
 }

@@ -41,6 +41,7 @@ export const CORE_VARIABLES: readonly CoreVariable[] = [
   variable("cpu/cpuid/logicalPerPackage", U32, 1n),
   variable("cpu/cpuid/kvmSignature", 1n),
   variable("cpu/cpuid/busCycle", 10_000n, 1n),
+  variable("cpu/control/stopRequested", 1n),
   variable("cpu/random/randomState", U64),
   variable("vm/clock/time", COUNT),
   variable("vm/clock/fraction", 2n ** 24n - 1n),
@@ -51,6 +52,5 @@ export const CORE_VARIABLES: readonly CoreVariable[] = [
   variable(TIMER_COUNT, 2n ** 24n),
   variable(CURRENT, 2n ** 24n - 1n),
   variable("vm/run/sliceLeft", 4096n),
-  variable("vm/run/stopRequested", 1n),
   variable("vm/run/totalRetired", COUNT),
 ];

@@ -64,7 +64,10 @@ class RegionFunction {
     this.#tree(first, "unknown");
     code.end();
     emitter.storeRegisters();
+    code.get(L.pending);
+    code.if();
     code.get(L.cpu).get(L.pending).get(L.a).get(L.b).get(L.result).call(CALL.flags);
+    code.end();
     code.get(L.cpu).get(L.page).get(L.exit).op(W.i64ExtendI32S, W.i64Add);
     if (!emitter.around.is64) code.op(W.i32WrapI64, W.i64ExtendI32U);
     code.memory(M.i64Store, abi.VCPU_RIP).get(L.left);

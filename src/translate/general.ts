@@ -24,11 +24,12 @@ import {
 } from "./move.js";
 import { rotateImmediate, shiftByCl, shiftImmediate } from "./shift.js";
 import { translatePlainSse } from "./sse.js";
+import { control, interruptReturn, writeMsr } from "./system.js";
 import { W } from "./wasm.js";
 
 const RAX = abi.VCPU_GPR;
 const RDX = abi.VCPU_GPR + 2 * 8;
-const UNUSUAL = op.FLAG_LOCK | op.FLAG_REP | op.FLAG_REPNE;
+const REPEATED = op.FLAG_REP | op.FLAG_REPNE;
 
 function swapped(micro: MicroOp): MicroOp {
   return { ...micro, rm: micro.reg, reg: micro.rm };
@@ -41,10 +42,22 @@ function extensionOf({ reg }: MicroOp): number {
 /** @returns false when it is executed in the core: nothing was emitted */
 export function translateGeneral(e: Emitter, ops: readonly MicroOp[], index: number): boolean {
   const micro = ops[index]!;
-  if (micro.flags & UNUSUAL || micro.kind === op.ADDRESS_SLOW) return false;
+  if (isPause(micro)) {
+    control(e, micro);
+    return true;
+  }
+  // LOCK needs no care: one vCPU runs at a time.
+  if (micro.flags & REPEATED || micro.kind === op.ADDRESS_SLOW) return false;
   if (micro.handler === op.HANDLER_ONE_BYTE) return oneByte(e, micro, flagsDieAfter(ops, index));
   if (micro.handler === op.HANDLER_TWO_BYTE) return twoByte(e, micro, flagsDieAfter(ops, index));
   return false;
+}
+
+/** F3 90. */
+function isPause({ handler, flags, opcode, rm }: MicroOp): boolean {
+  return (
+    handler === op.HANDLER_ONE_BYTE && opcode === 0x90 && rm === RAX && (flags & op.FLAG_REP) !== 0
+  );
 }
 
 function oneByte(e: Emitter, micro: MicroOp, flagsDie: boolean): boolean {
@@ -108,6 +121,15 @@ function oneByte(e: Emitter, micro: MicroOp, flagsDie: boolean): boolean {
     case 0xc9:
       if (!e.around.is64 || wordSize !== 8) return false;
       leaveFrame(e);
+      return true;
+    case 0xcf:
+      if (!e.around.is64 || wordSize !== 8) return false;
+      interruptReturn(e);
+      return true;
+    case 0xf4:
+    case 0xfa:
+    case 0xfb:
+      control(e, micro);
       return true;
     case 0xf6:
     case 0xf7:
@@ -241,6 +263,9 @@ function twoByte(e: Emitter, micro: MicroOp, flagsDie: boolean): boolean {
   }
   switch (byte) {
     case 0x1f:
+      return true;
+    case 0x30:
+      writeMsr(e, micro);
       return true;
     case 0xa3:
       return isRegister && testBit(e, micro, size, false, "test");

@@ -10,6 +10,9 @@ export const IMPORTS = [
   "regionFlags",
   "regionDivide",
   "regionRemainder",
+  "regionControl",
+  "regionWriteMsr",
+  "regionInterruptReturn",
 ] as const;
 
 /** Index of an imported function. */
@@ -20,6 +23,9 @@ export const CALL = {
   flags: 3,
   divide: 4,
   remainder: 5,
+  control: 6,
+  writeMsr: 7,
+  interruptReturn: 8,
 } as const;
 
 /** Types of the functions: of each import, then of the region. */
@@ -30,6 +36,9 @@ const TYPES: readonly { readonly from: readonly number[]; readonly to: readonly 
   { from: [I32, I32, I64, I64, I64], to: [] },
   { from: [I64, I64, I64], to: [I64] },
   { from: [], to: [I64] },
+  { from: [I32, I32, I32], to: [I32] },
+  { from: [I32, I32, I64, I32], to: [I32] },
+  { from: [I32, I64], to: [I32] },
   { from: [I32, I32], to: [I32] },
 ];
 

@@ -18,7 +18,7 @@ const OTHERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "mem/code-map": "masks watches",
     "cpu/block": "hash pages losses arena mostLosses",
     "cpu/heat": "translateAfter",
-    "cpu/platform": "apicMsrRead apicMsrWrite cr8Read cr8Write now hypercall wake",
+    "cpu/platform": "apicMsrRead apicMsrWrite cr8Read cr8Write now hypercall takeInterrupt wake",
     "vm/timers": "heap places",
     "vm/runnable": "level0 level1 level2 level3 isOneWord",
   },

@@ -1,0 +1,83 @@
+/**
+ * System instructions that interrupts are made of, in translated code: WRMSR to the local APIC, IRETQ, CLI, STI, HLT and
+ * PAUSE. They are done in the core, but without storing and loading the registers that they leave alone.
+ */
+import * as abi from "../../assembly/abi.js";
+import * as op from "../../assembly/op-abi.js";
+import type { Emitter } from "./emitter.js";
+import { L } from "./locals.js";
+import type { MicroOp } from "./micro-op.js";
+import { CALL } from "./module.js";
+import { M, W } from "./wasm.js";
+
+const RAX = abi.VCPU_GPR;
+const RCX = abi.VCPU_GPR + 8;
+const RDX = abi.VCPU_GPR + 2 * 8;
+const RSP = abi.VCPU_GPR + 4 * 8;
+
+/** An instruction that touches no general register and no arithmetic flag. It may end the region, or be refused. */
+export function control(e: Emitter, micro: MicroOp): void {
+  const { code } = e;
+  code.get(L.cpu).i32(micro.at);
+  pushLeft(e);
+  code.call(CALL.control);
+  judge(e, micro);
+}
+
+/** WRMSR: of x2APIC registers the short way, of all others as any instruction that the core executes. */
+export function writeMsr(e: Emitter, micro: MicroOp): void {
+  const { code, flags } = e;
+  e.readRegister(RCX, 4);
+  code.op(W.i32WrapI64).tee(L.j).i32(op.X2APIC_SHIFT).op(W.i32ShrU);
+  code.i32(op.X2APIC_FIRST >> op.X2APIC_SHIFT).op(W.i32Eq);
+  code.if();
+  code.get(L.cpu).get(L.j);
+  e.readRegister(RDX, 4);
+  code.i64(32).op(W.i64Shl);
+  e.readRegister(RAX, 4);
+  code.op(W.i64Or);
+  pushLeft(e);
+  code.call(CALL.writeMsr);
+  judge(e, micro);
+  code.else();
+  e.outOfLine(micro);
+  code.end();
+  // In one case the locals have the flags, in the other the record.
+  flags.state = "unknown";
+}
+
+/** IRETQ, where the short way of the core does it. */
+export function interruptReturn(e: Emitter): void {
+  const { code, flags } = e;
+  code.get(L.cpu);
+  e.readRegister(RSP, 8);
+  code.call(CALL.interruptReturn).op(W.i32Eqz);
+  code.if();
+  e.bail();
+  code.end();
+  code.get(L.cpu).memory(M.i64Load, RSP);
+  e.writeRegister(RSP, 8);
+  // It has loaded all flags.
+  code.i32(op.PENDING_NONE).set(L.pending);
+  flags.state = "record";
+  code.get(L.cpu).memory(M.i64Load, abi.VCPU_RIP).set(L.page);
+  e.leave(0, e.position + 1);
+}
+
+/** Pushes how many instructions may retire, the present one among them. */
+function pushLeft(e: Emitter): void {
+  e.code.get(L.left).i32(e.position).op(W.i32Sub);
+}
+
+/** Pops what the core made of the present instruction. */
+function judge(e: Emitter, micro: MicroOp): void {
+  const { code } = e;
+  code.tee(L.i);
+  code.if();
+  code.get(L.i).i32(op.REGION_REFUSED).op(W.i32Eq);
+  code.if();
+  e.bail();
+  code.end();
+  e.leave(e.blockOffset + micro.end, e.position + 1);
+  code.end();
+}
