@@ -3,3 +3,4 @@ export * from "./apic/drive";
 export * from "./apic/exports";
 export * from "./cpu/region";
 export * from "./vm/exports";
+export { regionWriteMsr } from "./vm/platform";

@@ -63,19 +63,19 @@ export function route(msg: Message): i32 {
   }
 }
 
-/** The shorthand Self, from a LAPIC. */
+/** The shorthand Self, from a LAPIC. @inline */
 export function isSelf(msg: Message): bool {
   return ((msg.low >> def.ICR_SHORTHAND_SHIFT) & 3) === def.SELF && msg.sender !== NO_SENDER;
 }
 
-/** Delivers to the sender. */
+/** Delivers to the sender. @inline */
 export function routeSelf(msg: Message): i32 {
   msg.path = PATH_SELF;
   const lapic = Lapic.at(msg.sender);
   return lapic.isPresent ? <i32>deliver(lapic, msg) : 0;
 }
 
-/** No shorthand, physical, and no destination that could be a broadcast. */
+/** No shorthand, physical, and no destination that could be a broadcast. @inline */
 export function isUnicast(msg: Message): bool {
   const dest = msg.dest;
   return (
@@ -83,13 +83,14 @@ export function isUnicast(msg: Message): bool {
   );
 }
 
-/** Delivers to the LAPIC that the map holds under the destination. */
+/** Delivers to the LAPIC that the map holds under the destination. @inline */
 export function routeUnicast(msg: Message): i32 {
   msg.path = PATH_MAP;
   const owner = mapOwner(msg.dest);
   return owner >= 0 ? <i32>deliver(Lapic.at(owner), msg) : nobodyInMap();
 }
 
+/** @inline */
 function deliver(lapic: Lapic, msg: Message): u32 {
   const accepted = accept(lapic, msg.low);
   if (accepted !== 0) lapic.acceptedMessage = msg.number;

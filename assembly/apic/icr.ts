@@ -33,6 +33,7 @@ export function writeSelfIpi(lapic: Lapic, vector: u32, now: u64): void {
   sendIpi(lapic, vector | (def.SELF << def.ICR_SHORTHAND_SHIFT), 0, now);
 }
 
+/** @inline */
 function sendIpi(lapic: Lapic, low: u32, dest: u32, now: u64): void {
   const mode = (low >> def.ICR_DELIVERY_MODE_SHIFT) & 7;
   if (

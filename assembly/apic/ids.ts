@@ -31,7 +31,7 @@ export function clearIds(): void {
   memory.fill(sparse, 0, (<usize>8) << sparseBits);
 }
 
-/** The vCPU with an x2APIC ID. @returns vcpuIndex, or -1 */
+/** The vCPU with an x2APIC ID. @returns vcpuIndex, or -1 @inline */
 export function findApicId(apicId: u32): i32 {
   if (apicId < denseCount) return load<i32>(dense + ((<usize>apicId) << 2)) - 1;
   return load<i32>(entryOf(apicId), 4) - 1;

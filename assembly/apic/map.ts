@@ -265,7 +265,7 @@ function bitsOf(n: u32): u64 {
   return load<u64>(xapicBits + ((<usize>n) << 3));
 }
 
-/** False when every message is scanned: no map by policy, or given up because of an alias. */
+/** False when every message is scanned: no map by policy, or given up because of an alias. @inline */
 export function hasMap(): bool {
   return state.slot !== SLOT_SCAN && (state.low !== LOW_ALL || state.aliases === 0);
 }
@@ -284,6 +284,7 @@ export function mapOwner(id: u32): i32 {
   return Bucket.of(id).count === 0 ? owner : max(owner, <i32>memberOf(id));
 }
 
+/** @inline */
 function isEnteredByX2id(vcpuIndex: u32, id: u32): bool {
   const mode: u32 = Lapic.at(vcpuIndex).mapMode;
   return (

@@ -20,6 +20,7 @@ import { clearVector, highestVector, setVector, testVector } from "./vectors";
  * A software-disabled LAPIC still delivers what it holds; one that is hardware-disabled delivers nothing.
  *
  * @returns 0..255, or -1
+ * @inline
  */
 export function highestPending(lapic: Lapic): i32 {
   return lapic.deliverable;
@@ -28,6 +29,8 @@ export function highestPending(lapic: Lapic): i32 {
 /**
  * True when the CPU that sees INTR (REQ_INTERRUPT) has something to acknowledge: a vector that can be delivered, or,
  * under the knob `spurious`, one that was overtaken.
+ *
+ * @inline
  */
 export function answersIntr(lapic: Lapic): bool {
   return highestPending(lapic) >= 0 || (policy.spurious !== 0 && lapic.isPresent);
@@ -38,7 +41,7 @@ export function wouldWake(lapic: Lapic): bool {
   return highestPending(lapic) >= 0;
 }
 
-/** Recomputes PPR and with it the INTR line. To be called when TPR or ISR changed. */
+/** Recomputes PPR and with it the INTR line. To be called when TPR or ISR changed. @inline */
 export function updatePpr(lapic: Lapic): void {
   const inService = highestVector(lapic.isr);
   const serviced: u32 = inService < 0 ? 0 : <u32>inService;
@@ -47,7 +50,11 @@ export function updatePpr(lapic: Lapic): void {
   updateIntr(lapic);
 }
 
-/** Raises or drops INTR. A dropped one stays up under the knob `spurious`: the acknowledge then gives the SVR vector. */
+/**
+ * Raises or drops INTR. A dropped one stays up under the knob `spurious`: the acknowledge then gives the SVR vector.
+ *
+ * @inline
+ */
 function updateIntr(lapic: Lapic): void {
   if (lapic.deliverable >= 0) request(lapic.cpu, REQ_INTERRUPT);
   else if (policy.spurious === 0) lapic.cpu.request &= ~REQ_INTERRUPT;
@@ -58,6 +65,8 @@ function updateIntr(lapic: Lapic): void {
  *
  * @returns the vector; with the knob `spurious` the SVR vector when the interrupt was overtaken by TPR; else -1. INTR
  * is down afterwards unless another vector can be delivered.
+ *
+ * @inline
  */
 export function acknowledge(lapic: Lapic): i32 {
   const vector = lapic.deliverable;

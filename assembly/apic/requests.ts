@@ -16,7 +16,7 @@ export function setWake(hook: (vcpuIndex: u32) => void): void {
   wake = hook;
 }
 
-/** Raises REQ_* bits. */
+/** Raises REQ_* bits. @inline */
 export function request(cpu: Vcpu, bits: u32): void {
   cpu.request |= bits;
   if (cpu.runState !== RUNNABLE) wake(cpu.index);

@@ -5,22 +5,24 @@
  * often looked for right after it was set.
  */
 
-/** @param base - host offset of the first word; @param vector - 0..255 */
+/** @param base - host offset of the first word; @param vector - 0..255 @inline */
 export function testVector(base: usize, vector: u32): bool {
   return ((load<u64>(base + ((vector >> 6) << 3)) >> (vector & 63)) & 1) !== 0;
 }
 
+/** @inline */
 export function setVector(base: usize, vector: u32): void {
   const word = base + ((vector >> 6) << 3);
   store<u64>(word, load<u64>(word) | ((<u64>1) << (vector & 63)));
 }
 
+/** @inline */
 export function clearVector(base: usize, vector: u32): void {
   const word = base + ((vector >> 6) << 3);
   store<u64>(word, load<u64>(word) & ~((<u64>1) << (vector & 63)));
 }
 
-/** @returns the highest set vector, or -1 */
+/** @returns the highest set vector, or -1 @inline */
 export function highestVector(base: usize): i32 {
   let word = load<u64>(base, 24);
   if (word !== 0) return 255 - <i32>clz(word);

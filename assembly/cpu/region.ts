@@ -35,9 +35,10 @@ import {
   setResultFlags,
   setSubFlags,
 } from "./flags";
+import { cli, sti } from "./flags-ops";
 import { Op } from "./op";
-import { apicMsrWrite } from "./platform";
-import { executeForRegion, executeQuietly, locateRegion } from "./run";
+import { executeForRegion, locateRegion } from "./run";
+import { hlt, pause } from "./system";
 import { divideWide, remainder } from "./wide";
 
 export { setTranslateAfter } from "./heat";
@@ -85,15 +86,32 @@ export function regionExecute(cpu: Vcpu, op: Op, left: u32): i32 {
   return executeForRegion(cpu, op, left);
 }
 
-/** The same for one that touches no general register and no arithmetic flag. @returns REGION_* */
+/**
+ * CLI, STI, HLT, PAUSE: no general register and no arithmetic flag, so that the record need not be exact.
+ *
+ * @param left - as above @returns REGION_*
+ */
 export function regionControl(cpu: Vcpu, op: Op, left: u32): u32 {
-  return executeQuietly(cpu, op, left);
-}
-
-/** WRMSR to a register of the local APIC in x2APIC mode. @param left - as for `regionExecute` @returns REGION_* */
-export function regionWriteMsr(cpu: Vcpu, msr: u32, value: u64, left: u32): u32 {
   locateRegion(left);
-  if (cpu.cpl !== 0 || !apicMsrWrite(cpu, msr, value)) return abi.REGION_REFUSED;
+  switch (op.opcode) {
+    case 0xf4:
+      hlt(cpu, op);
+      break;
+    case 0xfa:
+      cli(cpu, op);
+      break;
+    case 0xfb:
+      sti(cpu, op);
+      break;
+    default:
+      pause(cpu, op);
+      break;
+  }
+  if (cpu.fault !== 0) {
+    // The interpreter raises it again.
+    cpu.fault = 0;
+    return abi.REGION_REFUSED;
+  }
   return blockEnd() === 0 ? abi.REGION_LEAVES : abi.REGION_GOES_ON;
 }
 

@@ -6,18 +6,7 @@
 import { RUNNABLE, SS } from "../abi";
 import { FAULT_BEYOND, FAULT_TRAP, raise, raiseWithError, throughStack } from "../fault";
 import { isCanonical } from "../mem/paging";
-import {
-  CALL,
-  CALL_R,
-  JMP,
-  JMP_R,
-  PUSH,
-  REGION_GOES_ON,
-  REGION_LEAVES,
-  REGION_REFUSED,
-  RET,
-  SSE,
-} from "../op-abi";
+import { CALL, CALL_R, JMP, JMP_R, PUSH, RET, SSE } from "../op-abi";
 import { executeX87 } from "../fpu/x87";
 import { shortX87 } from "../fpu/x87-short";
 import { Vcpu } from "../vcpu";
@@ -110,20 +99,6 @@ export function locateRegion(left: u32): void {
   retiredBefore = limitOfExecute - left;
 }
 
-/** An instruction of a region whose record is not exact: it needs no general register. @returns REGION_* */
-export function executeQuietly(cpu: Vcpu, op: Op, left: u32): u32 {
-  firstOp = changetype<usize>(op);
-  retiredBefore = limitOfExecute - left;
-  outOfLine(cpu, op);
-  if (cpu.fault !== 0) {
-    // The interpreter raises it again.
-    cpu.fault = 0;
-    setBlockEnd(FAR);
-    return REGION_REFUSED;
-  }
-  return blockEnd() === 0 ? REGION_LEAVES : REGION_GOES_ON;
-}
-
 /**
  * Sets RIP after an instruction that leaves its block.
  *
@@ -158,8 +133,8 @@ function usesStack(cpu: Vcpu, op: Op): bool {
  * @param retired - instructions in this `execute`
  */
 function goesOn(cpu: Vcpu, retired: u32): bool {
-  if (cpu.fault !== 0 || cpu.runState !== RUNNABLE || cpu.shadow !== 0) return false;
-  if (yieldSlice || stopRequested || cpu.eflags & (TF | RF) || <u32>cpu.dr7 & 0xff) return false;
+  const more = cpu.fault | (cpu.runState ^ RUNNABLE) | cpu.shadow | (cpu.eflags & (TF | RF));
+  if ((more | (<u32>cpu.dr7 & 0xff) | <u32>yieldSlice | <u32>stopRequested) !== 0) return false;
   if (cpu.request === 0) return true;
   firstOp = currentOp;
   retiredBefore = retired;

@@ -141,12 +141,14 @@ export function flushTlb(cpu: Vcpu): void {
   enter(cpu, number);
 }
 
-/** To be called before `cpu` runs or takes an event. */
+/** To be called before `cpu` runs or takes an event. @inline */
 export function enterTlb(cpu: Vcpu): void {
-  if (cpu.asidEpoch === epoch) {
-    if (Space.at(cpu.space).asid !== cpu.asid) enter(cpu, cpu.space);
-    return;
-  }
+  if (cpu.asidEpoch !== epoch) joinSpace(cpu);
+  else if (Space.at(cpu.space).asid !== cpu.asid) enter(cpu, cpu.space);
+}
+
+/** `cpu` was of an earlier epoch. */
+function joinSpace(cpu: Vcpu): void {
   makeRoom();
   const number = spaceOf(cpu);
   const space = Space.at(number);

@@ -14,16 +14,21 @@ let fraction: u64 = 0;
 let perInstruction: u64 = 1 << 24;
 /** ns that an instruction takes while one vCPU runs. */
 let instructionNs: u64 = 1;
+/** For how many `perInstruction` was computed last; 0: not yet. */
+let sharersOf: u32 = 0;
 /** Instructions of the present slice before the present `execute`. */
 let used: u64 = 0;
 
 /** Makes the CPUs slower. Before the first slice. @param ns - of an instruction, 1..1000 */
 export function setInstructionNs(ns: u32): void {
   instructionNs = ns;
+  sharersOf = 0;
 }
 
 /** Starts a slice. @param sharers - vCPUs that run in turn, at least 1 */
 export function beginSlice(sharers: u32): void {
+  if (sharers === sharersOf) return;
+  sharersOf = sharers;
   perInstruction = instructionNs << FRACTION_BITS;
   if (sharers !== 1) perInstruction /= sharers;
   if (perInstruction === 0) perInstruction = 1;

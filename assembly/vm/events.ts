@@ -49,12 +49,12 @@ function takeReset(cpu: Vcpu): void {
   }
 }
 
-/** The PIC's INTR is up, and the LAPIC lets it pass. */
+/** The PIC's INTR is up, and the LAPIC lets it pass. @inline */
 function hasExtInt(cpu: Vcpu): bool {
   return (cpu.request & REQ_EXTINT) !== 0 && acceptsPic(Lapic.of(cpu));
 }
 
-/** True when a maskable interrupt is there and RFLAGS.IF lets it in. */
+/** True when a maskable interrupt is there and RFLAGS.IF lets it in. @inline */
 function hasInterrupt(cpu: Vcpu): bool {
   if (!(cpu.eflags & IF)) return false;
   if (hasExtInt(cpu)) return true;
@@ -71,6 +71,7 @@ function hasNmi(cpu: Vcpu): bool {
  * @returns true when the vCPU can run its next instruction
  */
 export function processEvents(cpu: Vcpu): bool {
+  if (cpu.request === 0 && cpu.runState === RUNNABLE) return true;
   if (cpu.request & (REQ_INIT | REQ_SIPI)) takeReset(cpu);
   if (cpu.request & REQ_TIMER) {
     cpu.request &= ~REQ_TIMER;

@@ -16,13 +16,15 @@ import {
 } from "../apic/msr";
 import { readCr8, writeCr8 } from "../apic/priority";
 import { setWake as setLapicWake } from "../apic/requests";
-import { leaveBlock } from "../cpu/control";
+import { blockEnd, leaveBlock } from "../cpu/control";
 import { noteDataAccess } from "../cpu/dr";
 import { offers } from "../cpu/features";
 import { lineWritten } from "../cpu/monitor";
+import { locateRegion } from "../cpu/run";
 import { setMsrValue, setPlatform, setWake as setMonitorWake } from "../cpu/platform";
 import { setApicPage, setDataAccess, setLineWritten } from "../mem/hooks";
 import { flushTlb } from "../mem/space";
+import { REGION_GOES_ON, REGION_LEAVES, REGION_REFUSED } from "../op-abi";
 import { Vcpu } from "../vcpu";
 import { FEATURE_KVM_PV_EOI } from "../x86/cpuid";
 import { X2APIC_FIRST, X2APIC_LAST } from "../x86/msr";
@@ -66,14 +68,28 @@ function msrRead(cpu: Vcpu, msr: u32): bool {
   return true;
 }
 
+/** @inline */
+function writeX2apic(cpu: Vcpu, msr: u32, value: u64): bool {
+  const lapic = Lapic.of(cpu);
+  if (lapic.pvEoiPending !== 0) fetchPvEoi(cpu);
+  if (!writeX2apicMsr(lapic, msr, value, preciseNs())) return false;
+  leaveIfRequested(cpu);
+  return true;
+}
+
+/**
+ * WRMSR to a register of the local APIC in x2APIC mode, from translated code (cpu/region.ts).
+ *
+ * @param left - instructions that may retire, this one among them @returns REGION_*
+ */
+export function regionWriteMsr(cpu: Vcpu, msr: u32, value: u64, left: u32): u32 {
+  locateRegion(left);
+  if (cpu.cpl !== 0 || !writeX2apic(cpu, msr, value)) return REGION_REFUSED;
+  return blockEnd() === 0 ? REGION_LEAVES : REGION_GOES_ON;
+}
+
 function msrWrite(cpu: Vcpu, msr: u32, value: u64): bool {
-  if (msr >= X2APIC_FIRST && msr <= X2APIC_LAST) {
-    const lapic = Lapic.of(cpu);
-    if (lapic.pvEoiPending !== 0) fetchPvEoi(cpu);
-    if (!writeX2apicMsr(lapic, msr, value, preciseNs())) return false;
-    leaveIfRequested(cpu);
-    return true;
-  }
+  if (msr >= X2APIC_FIRST && msr <= X2APIC_LAST) return writeX2apic(cpu, msr, value);
   if (isKvmClockMsr(msr)) return writeKvmClock(cpu, msr, value);
   fetchPvEoi(cpu);
   const modeBefore = apicMode(cpu);

@@ -128,6 +128,7 @@ function nextSlice(): u32 {
  */
 export function run(budget: u64): u32 {
   let left = budget;
+  if (sliceLeft !== 0) enterTlb(vcpu(current));
   while (left > 0) {
     if (stopRequested) {
       setStopRequested(false);
@@ -172,7 +173,6 @@ export function run(budget: u64): u32 {
  * @returns instructions used
  */
 function runSlice(cpu: Vcpu, limit: u32): u32 {
-  enterTlb(cpu);
   let used: u32 = 0;
   while (used < limit) {
     if (cpu.fault !== 0) {

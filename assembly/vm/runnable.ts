@@ -76,7 +76,12 @@ export function nextRunnable(vcpuIndex: u32): i32 {
     const later = vcpuIndex < 63 ? word & (u64.MAX_VALUE << (vcpuIndex + 1)) : 0;
     return <i32>ctz(later !== 0 ? later : word);
   }
-  const after = findFrom(vcpuIndex + 1);
+  // Often all of them are in the word of this one, too.
+  const word = load<u64>(level0 + ((<usize>vcpuIndex >> 6) << 3));
+  const later = (word >> 1) >> (vcpuIndex & 63);
+  if (later !== 0) return <i32>(vcpuIndex + 1 + <u32>ctz(later));
+  if (<u32>popcnt(word) === runnableCount) return <i32>((vcpuIndex & ~63) | <u32>ctz(word));
+  const after = findFrom((vcpuIndex | 63) + 1);
   return after >= 0 ? after : findFrom(0);
 }
 

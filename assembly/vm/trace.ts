@@ -28,9 +28,12 @@ export function apicMode(cpu: Vcpu): u32 {
   return base & APIC_BASE_EXTD ? 2 : 1;
 }
 
-/** @param kind - TRACE_CPU_START with the start address, TRACE_CPU_MODE with the new mode, others */
+/** @param kind - TRACE_CPU_START with the start address, TRACE_CPU_MODE with the new mode, others @inline */
 export function emitCpu(kind: u32, cpu: Vcpu, value: u32): void {
-  if (!(traceMask & ((<u32>1) << kind))) return;
+  if (traceMask & ((<u32>1) << kind)) emit(kind, cpu, value);
+}
+
+function emit(kind: u32, cpu: Vcpu, value: u32): void {
   record.vcpuIndex = cpu.index;
   record.apicId = cpu.apicId;
   record.now = preciseNs();

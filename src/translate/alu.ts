@@ -62,9 +62,8 @@ export function alu(e: Emitter, micro: MicroOp, operation: number, size: Size, f
   const { code } = e;
   const writes = operation !== CMP;
   if (form === op.FORM_MR || form === op.FORM_MI) {
-    e.effectiveAddress(micro);
-    if (writes) e.toWritable(size);
-    else e.toReadable(size);
+    if (writes) e.writable(micro, size);
+    else e.readable(micro, size);
     e.loadAddress(size);
     if (form === op.FORM_MR) e.readRegister(micro.reg, size);
     else e.immediate(micro, size);
@@ -96,8 +95,7 @@ export function step(e: Emitter, micro: MicroOp, size: Size, isInc: boolean): vo
   const { code, flags } = e;
   const isMemory = micro.kind !== op.ADDRESS_NONE;
   if (isMemory) {
-    e.effectiveAddress(micro);
-    e.toWritable(size);
+    e.writable(micro, size);
     e.loadAddress(size);
   } else e.readRegister(micro.rm, size);
   code.set(L.x);

@@ -10,6 +10,7 @@ import { Flags } from "./flags.js";
 import type { MicroOp } from "./micro-op.js";
 import { L, type Size } from "./locals.js";
 import { CALL } from "./module.js";
+import { StaticPages } from "./static-pages.js";
 import { M, W } from "./wasm.js";
 
 /** Where the record keeps the registers that a region reads and writes, found while it is emitted. */
@@ -38,6 +39,7 @@ export class Emitter {
   readonly used = new RegisterUse();
   /** Registers that the whole region uses: what is stored and loaded around calls. */
   readonly #all: RegisterUse;
+  readonly #pages = new StaticPages();
   /** Set by the region's function. */
   exitLabel!: Label;
   /** Offset in the page of the present block. */
@@ -157,22 +159,50 @@ export class Emitter {
     code.end().end();
   }
 
-  /** Pushes what is at `address`. */
-  loadAddress(size: Size): void {
-    const load = { 1: M.i64Load8U, 2: M.i64Load16U, 4: M.i64Load32U, 8: M.i64Load } as const;
-    this.code.get(L.address).memory(load[size]);
+  /** Leaves the host address of the memory operand in `address`, to be read; or the region. */
+  readable(micro: MicroOp, size: number): void {
+    this.#operand(micro, size, this.around.tlbRead, CALL.read);
   }
 
-  /** Stores `value` (a local) at `address`. */
-  storeAddress(size: Size, value: number): void {
+  /** As `readable`, for a write or for a read and a write. */
+  writable(micro: MicroOp, size: number): void {
+    this.#operand(micro, size, this.around.tlbWrite, CALL.write);
+  }
+
+  #operand(micro: MicroOp, size: number, tlb: number, slow: number): void {
+    const { code } = this;
+    const place = this.#pages.placeOf(micro, this.blockOffset, size, slow === CALL.write);
+    if (place === undefined) {
+      this.effectiveAddress(micro);
+      this.#translate(size, tlb, slow);
+      return;
+    }
+    // Known since an earlier access to the same page, or found now.
+    const { local, offset } = place;
+    code.get(local).op(W.i32Eqz);
+    code.if();
+    this.effectiveAddress(micro);
+    this.#translate(size, tlb, slow);
+    code.get(L.address).i32(offset).op(W.i32Sub).set(local);
+    code.end();
+    code.get(local).i32(offset).op(W.i32Add).set(L.address);
+  }
+
+  /** Pushes what is at `address` plus `offset`. */
+  loadAddress(size: Size, offset = 0): void {
+    const load = { 1: M.i64Load8U, 2: M.i64Load16U, 4: M.i64Load32U, 8: M.i64Load } as const;
+    this.code.get(L.address).memory(load[size], offset);
+  }
+
+  /** Stores `value` (a local) at `address` plus `offset`. */
+  storeAddress(size: Size, value: number, offset = 0): void {
     const store = { 1: M.i64Store8, 2: M.i64Store16, 4: M.i64Store32, 8: M.i64Store } as const;
-    this.code.get(L.address).get(value).memory(store[size]);
+    this.code.get(L.address).get(value).memory(store[size], offset);
   }
 
   /** Pushes the memory operand. */
   loadOperand(micro: MicroOp, size: Size): void {
-    this.effectiveAddress(micro);
-    this.toReadable(size);
+    this.readable(micro, size);
     this.loadAddress(size);
   }
 
@@ -217,6 +247,7 @@ export class Emitter {
     code.if();
     code.get(L.i).return();
     code.end();
+    this.#pages.forget(code);
     this.loadRecord();
     this.flags.state = "record";
   }

@@ -11,7 +11,7 @@ import { translateOp } from "./instruction.js";
 import { L } from "./locals.js";
 import type { MicroOp } from "./micro-op.js";
 import { CALL } from "./module.js";
-import { moveStack, peekValue, pushValue } from "./move.js";
+import { moveStack, peekValue, popAll, pushAll, pushValue, stackRun } from "./move.js";
 import {
   isCall,
   isConditionalJump,
@@ -98,11 +98,18 @@ class RegionFunction {
     code.if();
     emitter.leave(node.offset, 0);
     code.end();
-    for (const [index, micro] of ops.entries()) {
+    for (let index = 0; index < ops.length; index++) {
+      const micro = ops[index]!;
       emitter.blockOffset = node.offset;
       emitter.position = index;
       emitter.instructionOffset = node.offset + micro.end - micro.length;
-      if (isConditionalJump(micro)) this.#conditionalJump(node, micro);
+      const run = stackRun(ops, index);
+      if (run.length > 1) {
+        const size = (micro.handler - op.PUSH) & 1 ? 8 : 4;
+        if (micro.handler < op.POP) pushAll(emitter, run, size);
+        else popAll(emitter, run, size);
+        index += run.length - 1;
+      } else if (isConditionalJump(micro)) this.#conditionalJump(node, micro);
       else if (isJump(micro)) {
         this.#checkDirect(node, micro);
         return this.#take(node, micro);

@@ -297,8 +297,7 @@ function setOnCondition(e: Emitter, micro: MicroOp): boolean {
   const { code, flags } = e;
   const isRegister = micro.kind === op.ADDRESS_NONE;
   if (!isRegister) {
-    e.effectiveAddress(micro);
-    e.toWritable(1);
+    e.writable(micro, 1);
   }
   flags.condition(micro.opcode & 15);
   code.op(W.i64ExtendI32U);

@@ -18,21 +18,26 @@ export const L = {
   /** Scratch. */
   i: 6,
   j: 7,
+  /** Host addresses of pages, or 0 (static-pages.ts). */
+  pages: 8,
   // 64-bit ones. Of pending flags: operands and result.
-  a: 8,
-  b: 9,
-  result: 10,
+  a: 12,
+  b: 13,
+  result: 14,
   /** Linear address of the page that the region lies in. */
-  page: 11,
-  tag: 12,
-  gva: 13,
-  x: 14,
-  y: 15,
-  z: 16,
-  gpr: 17,
-  f32: 33,
-  f64: 36,
-  v128: 39,
+  page: 15,
+  tag: 16,
+  gva: 17,
+  x: 18,
+  y: 19,
+  z: 20,
+  gpr: 21,
+  f32: 37,
+  f64: 40,
+  v128: 43,
 } as const;
 
-export const LOCALS: Locals = { i32: 6, i64: 25, f32: 3, f64: 3, v128: 2 };
+/** Locals from `pages` on. */
+export const STATIC_PAGES = 4;
+
+export const LOCALS: Locals = { i32: 6 + STATIC_PAGES, i64: 25, f32: 3, f64: 3, v128: 2 };

@@ -23,8 +23,7 @@ export function load(e: Emitter, micro: MicroOp, size: Size): void {
 
 /** MOV memory, reg  memory, imm. */
 export function store(e: Emitter, micro: MicroOp, size: Size, isImmediate: boolean): void {
-  e.effectiveAddress(micro);
-  e.toWritable(size);
+  e.writable(micro, size);
   if (isImmediate) e.immediate(micro, size);
   else e.readRegister(micro.reg, size);
   e.code.set(L.x);
@@ -129,6 +128,44 @@ export function pushValue(e: Emitter, size: 4 | 8): void {
 export function push(e: Emitter, micro: MicroOp, size: 4 | 8): void {
   e.readRegister(micro.rm, size);
   pushValue(e, size);
+}
+
+/** Several instructions PUSH of a register other than RSP: one access. */
+export function pushAll(e: Emitter, micros: readonly MicroOp[], size: 4 | 8): void {
+  const { code } = e;
+  const bytes = micros.length * size;
+  stackAt(e, -bytes, size);
+  code.tee(L.y);
+  e.toWritable(bytes);
+  micros.forEach(({ rm }, i) => {
+    e.readRegister(rm, size);
+    code.set(L.x);
+    e.storeAddress(size, L.x, bytes - (i + 1) * size);
+  });
+  code.get(L.y);
+  e.writeRegister(RSP, 8);
+}
+
+/** Several instructions POP of a register other than RSP: one access. */
+export function popAll(e: Emitter, micros: readonly MicroOp[], size: 4 | 8): void {
+  const bytes = micros.length * size;
+  stackAt(e, 0, size);
+  e.toReadable(bytes);
+  micros.forEach(({ rm }, i) => {
+    e.loadAddress(size, i * size);
+    e.writeRegister(rm, size);
+  });
+  moveStack(e, bytes, size);
+}
+
+/** Instructions from `index` on that `pushAll` or `popAll` can do at once: those of the same handler. */
+export function stackRun(ops: readonly MicroOp[], index: number): readonly MicroOp[] {
+  const { handler } = ops[index]!;
+  const isStack = handler >= op.PUSH && handler < op.POP + 2;
+  let end = index;
+  while (isStack && end < ops.length && ops[end]!.handler === handler && ops[end]!.rm !== RSP)
+    end++;
+  return ops.slice(index, end);
 }
 
 /** Pushes what the guest's stack holds at its top, without moving it. */
