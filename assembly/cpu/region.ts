@@ -10,6 +10,7 @@ import * as abi from "../op-abi";
 import { isCodeLine, pageHasCode } from "../mem/code-map";
 import { ACCESS_WRITE, NO_GPA, translate } from "../mem/paging";
 import { accessOf } from "../mem/access";
+import { apicPageRead, apicPageWrite } from "../mem/hooks";
 import { isPlainRam } from "../mem/physical";
 import {
   fillTlb,
@@ -21,10 +22,10 @@ import {
   tlbWrite,
 } from "../mem/tlb";
 import { ramBase } from "../layout";
-import { Vcpu } from "../vcpu";
+import { SHADOW_STI, Vcpu } from "../vcpu";
 import { FEATURE_SSE, FEATURE_SSE2 } from "../x86/cpuid";
 import { findBlock } from "./block";
-import { blockEnd } from "./control";
+import { blockEnd, stayInRegion } from "./control";
 import { iretShort } from "./iret";
 import { offers } from "./features";
 import {
@@ -59,8 +60,26 @@ function plainRam(cpu: Vcpu, gva: u64, size: u32, access: u32): u64 {
   return blockEnd() === 0 || !isPlainRam(cpu, gpa) ? NO_GPA : gpa;
 }
 
-/** Host address for a read behind the TLB, or 0: leave the region. */
-export function regionRead(cpu: Vcpu, gva: u64, size: u32): usize {
+/** Where `regionRead` leaves what it read from a register of the local APIC. */
+const registerRead: usize = memory.data(8, 8);
+
+/** True for an access to a register of the local APIC in xAPIC mode. @param gpa - from `findDevice` */
+function isApicRegister(cpu: Vcpu, gpa: u64, size: u32): bool {
+  return size === 4 && (gpa & 0xfff) <= 0xffc && (gpa & ~(<u64>0xfff)) === cpu.apicPage;
+}
+
+/**
+ * Host address for a read behind the TLB, or 0: leave the region. To read a register of the local APIC twice is no harm.
+ *
+ * @param left - instructions that may retire, the present one among them
+ */
+export function regionRead(cpu: Vcpu, gva: u64, size: u32, left: u32): usize {
+  const device = findDevice(tlbDeviceRead, gva, cpu.tlbTag);
+  if (device !== NO_GPA && isApicRegister(cpu, device, size)) {
+    locateRegion(left);
+    store<u32>(registerRead, apicPageRead(cpu, <u32>device & 0xfff, 4));
+    return registerRead;
+  }
   const gpa = plainRam(cpu, gva, size, 0);
   if (gpa === NO_GPA) return 0;
   fillTlb(tlbRead, gva, gpa, cpu.tlbTag);
@@ -74,6 +93,23 @@ export function regionWrite(cpu: Vcpu, gva: u64, size: u32): usize {
   fillTlb(tlbRead, gva, gpa, cpu.tlbTag);
   if (!pageHasCode(<u32>gpa)) fillTlb(tlbWrite, gva, gpa, cpu.tlbTag);
   return ramBase + <usize>gpa;
+}
+
+/** A store behind the TLB: to RAM, or a register of the local APIC. @param left - as above @returns REGION_* */
+export function regionStore(cpu: Vcpu, gva: u64, size: u32, value: u64, left: u32): u32 {
+  const device = findDevice(tlbDeviceWrite, gva, cpu.tlbTag);
+  if (device !== NO_GPA && isApicRegister(cpu, device, size)) {
+    locateRegion(left);
+    apicPageWrite(cpu, <u32>device & 0xfff, 4, <u32>value);
+    return blockEnd() === 0 ? abi.REGION_LEAVES : abi.REGION_GOES_ON;
+  }
+  const host = regionWrite(cpu, gva, size);
+  if (host === 0) return abi.REGION_REFUSED;
+  if (size === 8) store<u64>(host, value);
+  else if (size === 4) store<u32>(host, <u32>value);
+  else if (size === 2) store<u16>(host, <u16>value);
+  else store<u8>(host, <u8>value);
+  return abi.REGION_GOES_ON;
 }
 
 /**
@@ -102,6 +138,11 @@ export function regionControl(cpu: Vcpu, op: Op, left: u32): u32 {
       break;
     case 0xfb:
       sti(cpu, op);
+      // With nothing to hold back, and an instruction that follows for sure, its shadow is over unseen.
+      if (cpu.shadow === SHADOW_STI && cpu.request === 0 && left > 1) {
+        cpu.shadow = 0;
+        stayInRegion();
+      }
       break;
     default:
       pause(cpu, op);

@@ -9,7 +9,7 @@ import { isCanonical } from "../mem/paging";
 import { CALL, CALL_R, JMP, JMP_R, PUSH, RET, SSE } from "../op-abi";
 import { executeX87 } from "../fpu/x87";
 import { shortX87 } from "../fpu/x87-short";
-import { Vcpu } from "../vcpu";
+import { SHADOW_STI, Vcpu } from "../vcpu";
 import { RF, TF } from "../x86/eflags";
 import { GP, UD } from "../x86/exception";
 import {
@@ -23,7 +23,15 @@ import {
   nextLink,
   setLink,
 } from "./block";
-import { blockEnd, leaveBlock, setBlockEnd, stopRequested, yieldSlice } from "./control";
+import {
+  blockEnd,
+  FAR,
+  leaveBlock,
+  setBlockEnd,
+  stayInRegion,
+  stopRequested,
+  yieldSlice,
+} from "./control";
 import { Fast } from "./fast";
 import { ADC, ADD, Alu, AND, CMP, OR, SBB, SUB, XOR } from "./fast-alu";
 import { FLOAT_ADD, FLOAT_DIV, FLOAT_MUL, FLOAT_SUB, Sse } from "./fast-sse";
@@ -37,9 +45,6 @@ import { register, setRegister } from "./operand";
 import { takeInterrupt } from "./platform";
 import { executeThreeByte } from "./threebyte";
 import { executeTwoByte } from "./twobyte";
-
-/** Beyond any block: a taken branch goes here to leave the loop, at no cost to the other instructions. */
-const FAR: usize = 0xffff0000;
 
 /** First micro-op of the running block: with `currentOp`, how many instructions of it have retired. */
 let firstOp: usize = 0;
@@ -133,12 +138,20 @@ function usesStack(cpu: Vcpu, op: Op): bool {
  * @param retired - instructions in this `execute`
  */
 function goesOn(cpu: Vcpu, retired: u32): bool {
-  const more = cpu.fault | (cpu.runState ^ RUNNABLE) | cpu.shadow | (cpu.eflags & (TF | RF));
+  const more = cpu.fault | (cpu.runState ^ RUNNABLE) | (cpu.eflags & (TF | RF));
   if ((more | (<u32>cpu.dr7 & 0xff) | <u32>yieldSlice | <u32>stopRequested) !== 0) return false;
+  if (cpu.shadow !== 0 && !outlivesShadow(cpu)) return false;
   if (cpu.request === 0) return true;
   firstOp = currentOp;
   retiredBefore = retired;
   return takeInterrupt(cpu);
+}
+
+/** Behind STI with nothing to hold back, and an instruction that follows for sure: its shadow is over unseen. */
+function outlivesShadow(cpu: Vcpu): bool {
+  if (cpu.shadow !== SHADOW_STI || cpu.request !== 0) return false;
+  cpu.shadow = 0;
+  return true;
 }
 
 /** False for returns and indirect jumps: the block that follows them is another one each time. */
@@ -183,7 +196,7 @@ export function execute(cpu: Vcpu, limit: u32): u32 {
       const heat = heatOf(block);
       if (heat < 0) {
         limitOfExecute = limit;
-        setBlockEnd(FAR);
+        stayInRegion();
         const before = left;
         left = call_indirect<u32>(~heat, cpu, left);
         judge(block, before - left);

@@ -31,6 +31,8 @@ const PAGE_MASK = -0x1000;
 /** Entries of the TLB, 16 bytes each, as a mask of byte offsets. */
 const TLB_MASK = op.TLB_OFFSET_MASK;
 
+function nothing(): void {}
+
 export class Emitter {
   readonly code = new Code();
   readonly flags = new Flags(this.code);
@@ -143,49 +145,119 @@ export class Emitter {
 
   #translate(size: number, tlb: number, slow: number): void {
     const { code } = this;
+    this.#probe(size, tlb);
+    code.if();
+    this.#hit(tlb);
+    code.else();
+    this.#ask(size, slow);
+    code.end();
+  }
+
+  /** Has the core find `gva`, which the TLB does not have. */
+  #ask(size: number, slow: number): void {
+    const { code } = this;
+    code.get(L.cpu).get(L.gva).i32(size);
+    if (slow === CALL.read) this.pushLeft();
+    code.call(slow).tee(L.address).op(W.i32Eqz);
+    code.if();
+    this.bail();
+    code.end();
+  }
+
+  /** Pops a linear address into `gva`; pushes whether the TLB has it. */
+  #probe(size: number, tlb: number): void {
+    const { code } = this;
     code.tee(L.gva).i64(8).op(W.i64ShrU, W.i32WrapI64);
     code.get(L.salt).op(W.i32Xor).i32(TLB_MASK).op(W.i32And).tee(L.address);
     code.memory(M.i64Load, tlb);
     code.get(L.gva);
     if (size > 1) code.i64(size - 1).op(W.i64Add);
     code.i64(PAGE_MASK).op(W.i64And).get(L.tag).op(W.i64Or, W.i64Eq);
-    code.if();
+  }
+
+  /** Leaves the host address of `gva`, which the TLB has, in `address`. */
+  #hit(tlb: number): void {
+    const { code } = this;
     code.get(L.address).memory(M.i32Load, tlb + 8);
     code.get(L.gva).op(W.i32WrapI64, W.i32Add).set(L.address);
+  }
+
+  /**
+   * Finds the memory operand. Where it is known, its host address is in `address` and `found` follows; else its linear
+   * address is in `gva` and `missed` follows.
+   */
+  #find(
+    micro: MicroOp,
+    size: number,
+    isWrite: boolean,
+    found: () => void,
+    missed: () => void,
+  ): void {
+    const { code, around } = this;
+    const tlb = isWrite ? around.tlbWrite : around.tlbRead;
+    const place = this.#pages.placeOf(micro, this.blockOffset, size, isWrite);
+    if (place !== undefined) {
+      code.get(place.local);
+      code.if();
+      code.get(place.local).i32(place.offset).op(W.i32Add).set(L.address);
+      found();
+      code.else();
+    }
+    this.effectiveAddress(micro);
+    this.#probe(size, tlb);
+    code.if();
+    this.#hit(tlb);
+    if (place !== undefined) code.get(L.address).i32(place.offset).op(W.i32Sub).set(place.local);
+    found();
     code.else();
-    code.get(L.cpu).get(L.gva).i32(size).call(slow).tee(L.address).op(W.i32Eqz);
+    missed();
+    code.end();
+    if (place !== undefined) code.end();
+  }
+
+  /** Stores `value`, a local that the address does not use, as the memory operand. */
+  storeOperand(micro: MicroOp, size: Size, value: number): void {
+    const { code } = this;
+    this.#find(
+      micro,
+      size,
+      true,
+      () => this.storeAddress(size, value),
+      () => {
+        code.get(L.cpu).get(L.gva).i32(size).get(value);
+        this.pushLeft();
+        code.call(CALL.store);
+        this.judge(micro);
+      },
+    );
+  }
+
+  /** Pushes how many instructions may retire, the present one among them. */
+  pushLeft(): void {
+    this.code.get(L.left).i32(this.position).op(W.i32Sub);
+  }
+
+  /** Pops what the core made of the present instruction (REGION_*): leaves the region before it, behind it, or goes on. */
+  judge(micro: MicroOp): void {
+    const { code } = this;
+    code.tee(L.i);
+    code.if();
+    code.get(L.i).i32(op.REGION_REFUSED).op(W.i32Eq);
     code.if();
     this.bail();
-    code.end().end();
+    code.end();
+    this.leave(this.blockOffset + micro.end, this.position + 1);
+    code.end();
   }
 
   /** Leaves the host address of the memory operand in `address`, to be read; or the region. */
   readable(micro: MicroOp, size: number): void {
-    this.#operand(micro, size, this.around.tlbRead, CALL.read);
+    this.#find(micro, size, false, nothing, () => this.#ask(size, CALL.read));
   }
 
   /** As `readable`, for a write or for a read and a write. */
   writable(micro: MicroOp, size: number): void {
-    this.#operand(micro, size, this.around.tlbWrite, CALL.write);
-  }
-
-  #operand(micro: MicroOp, size: number, tlb: number, slow: number): void {
-    const { code } = this;
-    const place = this.#pages.placeOf(micro, this.blockOffset, size, slow === CALL.write);
-    if (place === undefined) {
-      this.effectiveAddress(micro);
-      this.#translate(size, tlb, slow);
-      return;
-    }
-    // Known since an earlier access to the same page, or found now.
-    const { local, offset } = place;
-    code.get(local).op(W.i32Eqz);
-    code.if();
-    this.effectiveAddress(micro);
-    this.#translate(size, tlb, slow);
-    code.get(L.address).i32(offset).op(W.i32Sub).set(local);
-    code.end();
-    code.get(local).i32(offset).op(W.i32Add).set(L.address);
+    this.#find(micro, size, true, nothing, () => this.#ask(size, CALL.write));
   }
 
   /** Pushes what is at `address` plus `offset`. */

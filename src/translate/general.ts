@@ -8,6 +8,7 @@ import { alu, complement, negate, step, test } from "./alu.js";
 import { testBit } from "./bits.js";
 import { divide, multiplyWide } from "./divide.js";
 import type { Emitter } from "./emitter.js";
+import { compareExchange, exchangeAdd, exchangeMemory } from "./exchange.js";
 import { L, type Size } from "./locals.js";
 import type { MicroOp } from "./micro-op.js";
 import {
@@ -92,7 +93,9 @@ function oneByte(e: Emitter, micro: MicroOp, flagsDie: boolean): boolean {
       return true;
     case 0x86:
     case 0x87:
-      return isRegister && exchange(e, micro, size);
+      if (isRegister) exchange(e, micro, size);
+      else exchangeMemory(e, micro, size);
+      return true;
     case 0x88:
     case 0x89:
       if (isRegister) moveRegister(e, micro, size);
@@ -273,6 +276,16 @@ function twoByte(e: Emitter, micro: MicroOp, flagsDie: boolean): boolean {
       const operation = (["test", "set", "reset", "complement"] as const)[extensionOf(micro) - 4];
       return isRegister && operation !== undefined && testBit(e, micro, size, true, operation);
     }
+    case 0xb0:
+    case 0xb1:
+      if (isRegister) return false;
+      compareExchange(e, micro, byte & 1 ? size : 1);
+      return true;
+    case 0xc0:
+    case 0xc1:
+      if (isRegister) return false;
+      exchangeAdd(e, micro, byte & 1 ? size : 1);
+      return true;
     case 0xaf:
       if (size < 4) return false;
       multiply(e, micro, size as 4 | 8, false, flagsDie);

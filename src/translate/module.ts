@@ -13,6 +13,7 @@ export const IMPORTS = [
   "regionControl",
   "regionWriteMsr",
   "regionInterruptReturn",
+  "regionStore",
 ] as const;
 
 /** Index of an imported function. */
@@ -26,11 +27,12 @@ export const CALL = {
   control: 6,
   writeMsr: 7,
   interruptReturn: 8,
+  store: 9,
 } as const;
 
 /** Types of the functions: of each import, then of the region. */
 const TYPES: readonly { readonly from: readonly number[]; readonly to: readonly number[] }[] = [
-  { from: [I32, I64, I32], to: [I32] },
+  { from: [I32, I64, I32, I32], to: [I32] },
   { from: [I32, I64, I32], to: [I32] },
   { from: [I32, I32, I32], to: [I32] },
   { from: [I32, I32, I64, I64, I64], to: [] },
@@ -39,6 +41,7 @@ const TYPES: readonly { readonly from: readonly number[]; readonly to: readonly 
   { from: [I32, I32, I32], to: [I32] },
   { from: [I32, I32, I64, I32], to: [I32] },
   { from: [I32, I64], to: [I32] },
+  { from: [I32, I64, I32, I64, I32], to: [I32] },
   { from: [I32, I32], to: [I32] },
 ];
 

@@ -23,11 +23,10 @@ export function load(e: Emitter, micro: MicroOp, size: Size): void {
 
 /** MOV memory, reg  memory, imm. */
 export function store(e: Emitter, micro: MicroOp, size: Size, isImmediate: boolean): void {
-  e.writable(micro, size);
   if (isImmediate) e.immediate(micro, size);
   else e.readRegister(micro.reg, size);
   e.code.set(L.x);
-  e.storeAddress(size, L.x);
+  e.storeOperand(micro, size, L.x);
 }
 
 /** LEA. */

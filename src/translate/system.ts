@@ -19,9 +19,9 @@ const RSP = abi.VCPU_GPR + 4 * 8;
 export function control(e: Emitter, micro: MicroOp): void {
   const { code } = e;
   code.get(L.cpu).i32(micro.at);
-  pushLeft(e);
+  e.pushLeft();
   code.call(CALL.control);
-  judge(e, micro);
+  e.judge(micro);
 }
 
 /** WRMSR: of x2APIC registers the short way, of all others as any instruction that the core executes. */
@@ -36,9 +36,9 @@ export function writeMsr(e: Emitter, micro: MicroOp): void {
   code.i64(32).op(W.i64Shl);
   e.readRegister(RAX, 4);
   code.op(W.i64Or);
-  pushLeft(e);
+  e.pushLeft();
   code.call(CALL.writeMsr);
-  judge(e, micro);
+  e.judge(micro);
   code.else();
   e.outOfLine(micro);
   code.end();
@@ -62,22 +62,4 @@ export function interruptReturn(e: Emitter): void {
   flags.state = "record";
   code.get(L.cpu).memory(M.i64Load, abi.VCPU_RIP).set(L.page);
   e.leave(0, e.position + 1);
-}
-
-/** Pushes how many instructions may retire, the present one among them. */
-function pushLeft(e: Emitter): void {
-  e.code.get(L.left).i32(e.position).op(W.i32Sub);
-}
-
-/** Pops what the core made of the present instruction. */
-function judge(e: Emitter, micro: MicroOp): void {
-  const { code } = e;
-  code.tee(L.i);
-  code.if();
-  code.get(L.i).i32(op.REGION_REFUSED).op(W.i32Eq);
-  code.if();
-  e.bail();
-  code.end();
-  e.leave(e.blockOffset + micro.end, e.position + 1);
-  code.end();
 }

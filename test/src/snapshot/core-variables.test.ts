@@ -26,6 +26,7 @@ const OTHERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   derived: {
     "cpu/features": "ready",
     "mem/paging": "hasGigabytePages",
+    "vm/clock": "sharersOf",
     "vm/runnable": "runnableCount",
   },
   // Decoded code: a restored machine decodes anew.
@@ -109,6 +110,7 @@ const MEMORY: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "vm/trace": "record",
     "vm/exports": "exchange",
     "cpu/control": "cell",
+    "cpu/region": "registerRead",
     "cpu/task": "incoming",
     "cpu/block": "single window",
     "cpu/call-gate": "parameters",

@@ -28,6 +28,11 @@ const modRegister = (reg: number, rm: number) => 0xc0 | ((reg & 7) << 3) | (rm &
 /** [rbp + disp8] */
 const modData = (reg: number) => 0x45 | ((reg & 7) << 3);
 
+/** Little-endian, 32 bits. */
+const dword = (value: number): Bytes => [0, 8, 16, 24].map((shift) => (value >> shift) & 0xff);
+/** Nothing, LOCK, 66, or both. */
+const prefixes = fc.constantFrom<Bytes>([], [0xf0], [0x66], [0xf0, 0x66]);
+
 /** 66, F2 and F3 forms of two-byte opcodes with xmm, xmm/m. */
 const SSE_OPCODES = [
   ...[
@@ -191,6 +196,58 @@ const instructions: readonly fc.Arbitrary<Bytes>[] = [
   fc
     .tuple(wide, fc.constantFrom(0x2a, 0x2c), fc.nat(7), fc.nat(7))
     .map(([w, opcode, a, b]) => [0xf2, rex(w, a, b), 0x0f, opcode, modRegister(a, b)]),
+  // XCHG, CMPXCHG (half of them find rAX equal) and XADD of memory, and ALU with LOCK.
+  fc
+    .tuple(prefixes, fc.constantFrom<Bytes>([0x86], [0x87]), wide, register, byte)
+    .map(([prefix, opcode, w, a, disp]) => [...prefix, rex(w, a, 0), ...opcode, modData(a), disp]),
+  fc
+    .tuple(prefixes, fc.constantFrom(0xb0, 0xb1, 0xc0, 0xc1), wide, register, byte, fc.boolean())
+    .map(([prefix, opcode, w, a, disp, isEqual]) => [
+      ...(isEqual ? [rex(true, 0, 0), 0x8b, modData(0), disp] : []),
+      ...prefix,
+      rex(w, a, 0),
+      0x0f,
+      opcode,
+      modData(a),
+      disp,
+    ]),
+  fc
+    .tuple(fc.integer({ min: 0, max: 6 }), fc.constantFrom(0, 1), wide, register, byte)
+    .map(([operation, form, w, a, disp]) => [
+      0xf0,
+      rex(w, a, 0),
+      (operation << 3) | form,
+      modData(a),
+      disp,
+    ]),
+  // Several PUSHes, and as many POPs; of RSP too, which is not popped.
+  fc
+    .tuple(
+      fc.array(fc.constantFrom(0, 1, 2, 3, 4, 6, 7), { minLength: 2, maxLength: 6 }),
+      fc.array(legacy, { minLength: 6, maxLength: 6 }),
+    )
+    .map(([pushed, popped]) => [
+      ...pushed.map((a) => 0x50 | a),
+      ...popped.slice(0, pushed.length).map((a) => 0x58 | a),
+    ]),
+  // Constant addresses, and such relative to RIP: at the data and around the end of its page.
+  fc
+    .tuple(
+      fc.constantFrom(0x00, 0x01, 0x03, 0x13, 0x29, 0x39, 0x85, 0x88, 0x89, 0x8a, 0x8b),
+      wide,
+      register,
+      fc.constantFrom(0, 8, 0x7c, 0xff0, 0xff4, 0xff9, 0xffe),
+      fc.boolean(),
+    )
+    .map(([opcode, w, a, offset, isRelative]) => [
+      rex(w, a, 0),
+      opcode,
+      ...(isRelative
+        ? [((a & 7) << 3) | 5, ...dword(DATA - CODE + offset)]
+        : [((a & 7) << 3) | 4, 0x25, ...dword(DATA + offset)]),
+    ]),
+  // CLI, STI and PAUSE.
+  fc.constantFrom<Bytes>([0xfa], [0xfb], [0xf3, 0x90]),
   // 16-bit operands.
   fc
     .tuple(fc.integer({ min: 0, max: 7 }), legacy, legacy)

@@ -48,6 +48,38 @@ describe("a hot loop", () => {
     expect(end).toMatchObject({ reason: "idle", rax: 511n });
   });
 
+  it("reads a constant address where its page lies now", async () => {
+    // xor ebx,ebx; xor eax,eax; L: add eax,[40010h]; mov rdx,[PTE of 40000h]; xor rdx,3000h; mov [PTE],rdx;
+    // invlpg [40000h]; add eax,[40010h]; inc ebx; cmp ebx,50; jne L; hlt
+    const code = `31 db 31 c0 03 04 25 10 00 04 00 48 8b 14 25 00 42 00 00 48 81 f2 00 30 00 00
+      48 89 14 25 00 42 00 00 0f 01 3c 25 00 00 04 00 03 04 25 10 00 04 00 ff c3 83 fb 32 75 cc f4`;
+    const end = await commonEnd(async (how) => {
+      const target = await longMode("release", code, how);
+      writeU64(target, PT + 0x40 * 8, 0x41007n); // and 42000H in turn
+      writeU64(target, 0x41010, 3n);
+      writeU64(target, 0x42010, 5n);
+      return target;
+    });
+    expect(end).toMatchObject({ reason: "idle", rax: 50n * (3n + 5n) });
+  });
+
+  it("reads a constant address under the rights of now", async () => {
+    // xor ebx,ebx; L: stac; mov eax,[40010h]; clac; inc ebx; cmp ebx,50; jne L; mov ebx,[40010h]; hlt
+    const code = `31 db 0f 01 cb 8b 04 25 10 00 04 00 0f 01 ca ff c3 83 fb 32 75 ec
+      8b 1c 25 10 00 04 00 f4`;
+    const end = await commonEnd(async (how) => {
+      const target = await longMode("release", code, how);
+      target.writeMemory(HANDLER, hex("48 89 d8 f4")); // mov rax,rbx; hlt
+      setGate64(target, 14, HANDLER);
+      for (let page = 0; page < 512; page++) {
+        writeU64(target, PT + page * 8, BigInt(page * 0x1000) | (page === 0x40 ? 7n : 3n));
+      }
+      target.vcpus[0]!.control.cr4 |= 1n << 21n; // SMAP
+      return target;
+    });
+    expect(end).toMatchObject({ reason: "idle", rax: 50n });
+  });
+
   it("stops at any budget", async () => {
     // xor eax,eax; L: inc eax; test al,1; jz S; nop; S: jmp L
     const code = "31 c0 ff c0 a8 01 74 01 90 eb f7";

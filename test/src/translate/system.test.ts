@@ -1,7 +1,7 @@
 /** Interrupts in hot loops: WRMSR to the local APIC, handlers and IRETQ, CLI, STI, HLT and PAUSE. */
 import { describe, expect, it } from "vitest";
 import type { Machine, MachineOptions } from "../../../src/index.js";
-import { hex, longMode, setGate64 } from "../../support/machine.js";
+import { hex, longMode, PT, setGate64, writeU64 } from "../../support/machine.js";
 import { commonEnd } from "./every-way.js";
 
 const IPI = 0x50;
@@ -67,6 +67,28 @@ describe("a hot loop with interrupts", () => {
       48 8d 05 03 00 00 00 50 48 cf 90 ff c3 83 fb 50 72 d5 48 8b 04 25 08 00 02 00 f4`;
     const end = await commonEnd((how) => withHandlers(code, how));
     expect(end).toMatchObject({ reason: "idle", rax: 10n });
+  });
+
+  it("sends and ends interrupts through the registers of xAPIC mode", async () => {
+    // mov dword [SVR],1ffh; xor ebx,ebx; sti; L: mov rsi,[IPIS]; P: test dword [ICR],1000h; jnz P;
+    // mov dword [ICR high],0; mov dword [ICR],44050h; cmp rsi,[IPIS]; je L; inc ebx; cmp ebx,80; jne L;
+    // mov eax,[ID]; mov rax,[IPIS]; cli; hlt
+    const code = `c7 04 25 f0 00 03 00 ff 01 00 00 31 db fb 48 8b 34 25 00 00 02 00
+      f7 04 25 00 03 03 00 00 10 00 00 75 f3 c7 04 25 10 03 03 00 00 00 00 00
+      c7 04 25 00 03 03 00 50 40 04 00 48 3b 34 25 00 00 02 00 74 cb ff c3 83 fb 50 75 c4
+      8b 04 25 20 00 03 00 48 8b 04 25 00 00 02 00 fa f4`;
+    const end = await commonEnd(async (how) => {
+      const target = await longMode("release", code, how);
+      writeU64(target, PT + 0x30 * 8, 0xfee00000n | 3n); // the registers at 30000H
+      // inc qword [IPIS]; mov dword [EOI],0; iretq
+      target.writeMemory(
+        0xf000,
+        hex("48 ff 04 25 00 00 02 00 c7 04 25 b0 00 03 00 00 00 00 00 48 cf"),
+      );
+      setGate64(target, IPI, 0xf000);
+      return target;
+    });
+    expect(end).toMatchObject({ reason: "idle", rax: 80n });
   });
 
   it("ends at the OUT that ends the run", async () => {
