@@ -58,11 +58,12 @@ function knownStack(cpu: Vcpu, slot: u32): u64 {
 const NO_STACK: u64 = (<u64>1) << 63;
 
 /**
- * Delivers an event from outside the program, or a fault: 64-bit code to 64-bit code of the same or an inner level.
+ * Delivers an event: from 64-bit code to 64-bit code of the same or an inner level.
  *
  * Source: SDM 3A "64-Bit Mode Stack Frame", "Interrupt Stack Table".
  *
- * @param image - RFLAGS to save; @param savedRip - RIP to save
+ * @param ext - 0 for INT n, INT3, INTO, which the gate's DPL may refuse; @param image - RFLAGS to save;
+ * @param savedRip - RIP to save
  * @returns false, with nothing changed, when the exact path has to do it
  */
 export function enterFast(
@@ -70,6 +71,7 @@ export function enterFast(
   vector: u32,
   hasError: bool,
   error: u32,
+  ext: u32,
   image: u32,
   savedRip: u64,
 ): bool {
@@ -83,6 +85,7 @@ export function enterFast(
   const ar = descriptorAr(raw);
   const oldCpl = cpu.cpl;
   const newCpl = dplOf(ar);
+  if (ext === 0 && dplOf(<u32>(low >> 40)) < oldCpl) return false;
   if ((ar & CODE_BITS) !== CODE64 || newCpl > oldCpl) return false;
   const rip = (low & 0xffff) | ((low >> 32) & 0xffff0000) | (load<u64>(gate, 8) << 32);
   if (!isCanonical(rip)) return false;

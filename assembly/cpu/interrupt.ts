@@ -54,7 +54,7 @@ export function deliverFault(cpu: Vcpu): void {
 export function deliverInterrupt(cpu: Vcpu, vector: u32, isNmi: bool): void {
   if (isNmi) cpu.nmi |= NMI_BLOCKED;
   const image = rflags(cpu);
-  if (cpu.mode & MODE_64 && enterFast(cpu, vector, false, 0, image, cpu.rip)) return;
+  if (cpu.mode & MODE_64 && enterFast(cpu, vector, false, 0, ERROR_EXT, image, cpu.rip)) return;
   deliver(cpu, vector, false, 0, ERROR_EXT, image, cpu.rip);
   resolve(cpu, BENIGN);
 }
@@ -110,8 +110,7 @@ function deliver(
   image: u32,
   savedRip: u64,
 ): void {
-  if (cpu.mode & MODE_64 && ext !== 0 && enterFast(cpu, vector, hasError, error, image, savedRip))
-    return;
+  if (cpu.mode & MODE_64 && enterFast(cpu, vector, hasError, error, ext, image, savedRip)) return;
   setEventExt(ext);
   if (isReal(cpu)) deliverThroughIvt(cpu, vector, image, savedRip);
   else deliverThroughIdt(cpu, vector, hasError, error, image, savedRip);

@@ -210,6 +210,28 @@ describe.each(BUILDS)("gates and IRETQ on the short way, %s build", (build) => {
     );
   });
 
+  it("do what the exact way does: INT n, which the gate's DPL may refuse, and back", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.boolean(),
+        anyStackPointer,
+        fc.integer({ min: 0, max: 3 }),
+        patchesFrom(anyPatch),
+        async (isUser, rsp, dpl, patches) => {
+          const create = async () => {
+            const target = await prepare(build, "cd 06 eb fc", "48 cf"); // L: int 6; jmp L
+            writeGate(target, UD, { dpl });
+            if (isUser) enterRing3(target);
+            target.vcpus[0]!.gpr.rsp = rsp;
+            return target;
+          };
+          await expectAgreement(create, patches);
+        },
+      ),
+      { numRuns: 50, seed: 20161210 },
+    );
+  });
+
   it("do what the exact way does: an exception with error code, and back", async () => {
     await fc.assert(
       fc.asyncProperty(
@@ -291,6 +313,20 @@ describe.each(BUILDS)("gates and IRETQ on the short way, %s build", (build) => {
     target.step(0);
     descriptorBit(CODE64, 47)(target); // not present: #NP, whose own delivery fails: shutdown
     expect(target.step(0).reason).toBe("shutdown");
+    target.dispose();
+  });
+
+  it("refuse INT n by the DPL of its gate", async () => {
+    const target = await prepare(build, "cd 06 eb fc", "48 cf"); // L: int 6; jmp L
+    const vcpu = target.vcpus[0]!;
+    writeGate(target, UD, { dpl: 3 });
+    enterRing3(target);
+    for (let i = 0; i < 9; i++) target.step(0); // three times there and back
+    expect(vcpu.rip).toBe(BigInt(CODE));
+    writeGate(target, UD, { dpl: 0 });
+    target.step(0);
+    // #GP: gate 6 of the IDT, in an instruction of the program.
+    expect(readU64(target, Number(vcpu.gpr.rsp))).toBe(BigInt((UD << 3) | 2));
     target.dispose();
   });
 
