@@ -47,6 +47,7 @@ export const VCPU_RIP = 128;
 export const VCPU_ZERO = 136; // always 0: a missing base or index register
 export const VCPU_FLAG_RESULT = 144; // lazy flags (cpu/flags.ts)
 export const VCPU_FLAG_AUX = 152; // u32
+export const VCPU_EFLAGS = 156; // u32: RFLAGS without the arithmetic flags
 export const VCPU_REQUEST = 160;
 export const VCPU_RUN_STATE = 164;
 export const VCPU_CPL = 172; // u32, 0..3

@@ -167,6 +167,7 @@ if (offsetof<Vcpu>("rip") !== abi.VCPU_RIP) ERROR("Vcpu.rip");
 if (offsetof<Vcpu>("zero") !== abi.VCPU_ZERO) ERROR("Vcpu.zero");
 if (offsetof<Vcpu>("flagResult") !== abi.VCPU_FLAG_RESULT) ERROR("Vcpu.flagResult");
 if (offsetof<Vcpu>("flagAux") !== abi.VCPU_FLAG_AUX) ERROR("Vcpu.flagAux");
+if (offsetof<Vcpu>("eflags") !== abi.VCPU_EFLAGS) ERROR("Vcpu.eflags");
 if (offsetof<Vcpu>("tlbTag") !== abi.VCPU_TLB_TAG) ERROR("Vcpu.tlbTag");
 if (offsetof<Vcpu>("tlbSalt") !== abi.VCPU_TLB_SALT) ERROR("Vcpu.tlbSalt");
 if (offsetof<Vcpu>("request") !== abi.VCPU_REQUEST) ERROR("Vcpu.request");

@@ -64,7 +64,12 @@ export function readX2apicMsr(lapic: Lapic, msr: u32, now: u64): bool {
   return true;
 }
 
-/** WRMSR of 800H-BFFH. @returns false for #GP: not in x2APIC mode, no such register, read-only, or reserved bits */
+/**
+ * WRMSR of 800H-BFFH.
+ *
+ * @returns false for #GP: not in x2APIC mode, no such register, read-only, or reserved bits
+ * @inline
+ */
 export function writeX2apicMsr(lapic: Lapic, msr: u32, value: u64, now: u64): bool {
   if (!lapic.isX2apic) return false;
   const register = msr - def.MSR_X2APIC_BASE;

@@ -12,7 +12,7 @@ import { SVR_SUPPRESS_EOI_BROADCAST } from "../x86/apicdef";
 import { CLASS, Lapic } from "./lapic";
 import { policy } from "./policy";
 import { request } from "./requests";
-import { clearVector, highestVector, setVector, testVector } from "./vectors";
+import { clearVector, highestVector, isEmpty, setVector, testVector } from "./vectors";
 
 /**
  * The vector that may be delivered now.
@@ -43,8 +43,7 @@ export function wouldWake(lapic: Lapic): bool {
 
 /** Recomputes PPR and with it the INTR line. To be called when TPR or ISR changed. @inline */
 export function updatePpr(lapic: Lapic): void {
-  const inService = highestVector(lapic.isr);
-  const serviced: u32 = inService < 0 ? 0 : <u32>inService;
+  const serviced: u32 = isEmpty(lapic.isr) ? 0 : <u32>highestVector(lapic.isr);
   const tpr: u32 = lapic.tpr;
   lapic.ppr = <u8>((tpr & CLASS) >= (serviced & CLASS) ? tpr : serviced & CLASS);
   updateIntr(lapic);
@@ -56,7 +55,7 @@ export function updatePpr(lapic: Lapic): void {
  * @inline
  */
 function updateIntr(lapic: Lapic): void {
-  if (lapic.deliverable >= 0) request(lapic.cpu, REQ_INTERRUPT);
+  if (!isEmpty(lapic.irr) && lapic.deliverable >= 0) request(lapic.cpu, REQ_INTERRUPT);
   else if (policy.spurious === 0) lapic.cpu.request &= ~REQ_INTERRUPT;
 }
 
@@ -85,6 +84,7 @@ export function acknowledge(lapic: Lapic): i32 {
  * A level-triggered vector is announced to the IOAPICs, unless SVR[12] suppresses that and the policy has it work.
  *
  * @returns the vector, or -1
+ * @inline
  */
 export function eoi(lapic: Lapic): i32 {
   const vector = highestVector(lapic.isr);

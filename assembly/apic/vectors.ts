@@ -34,6 +34,11 @@ export function highestVector(base: usize): i32 {
   return word !== 0 ? 63 - <i32>clz(word) : -1;
 }
 
+/** True when no vector is set. @inline */
+export function isEmpty(base: usize): bool {
+  return (load<u64>(base) | load<u64>(base, 8) | load<u64>(base, 16) | load<u64>(base, 24)) === 0;
+}
+
 /** Clears all 256 bits. */
 export function clearVectors(base: usize): void {
   store<u64>(base, 0);

@@ -23,7 +23,7 @@ import { markCode, unmarkAll, unmarkPage } from "../mem/code-map";
 import { setCodeWritten } from "../mem/hooks";
 import { NO_GPA } from "../mem/paging";
 import { isPlainRam, physicalRead } from "../mem/physical";
-import { pageFlushes } from "../mem/tlb";
+import { pageFlushes, TAG_SLOW } from "../mem/tlb";
 import * as abi from "../op-abi";
 import { Vcpu } from "../vcpu";
 import { GP } from "../x86/exception";
@@ -58,8 +58,8 @@ let mostLosses: u32 = 8;
 export let generation: u32 = 0;
 
 const JUMP_ENTRIES: u32 = 4096;
-/** Entries of 24 bytes: rip u64, space u64 (TLB tag and page flushes), block u32. */
-const jumps: usize = memory.data(4096 * 24, 8);
+/** Entries of 32 bytes: linear address u64, space u64 (TLB tag and page flushes), block u32. */
+const jumps: usize = memory.data(4096 * 32, 8);
 const single: usize = memory.data(64, 8);
 const window: usize = memory.data(32, 8);
 
@@ -78,7 +78,7 @@ export function placeBlocks(bytes: u32): bool {
 export function dropAll(): void {
   memory.fill(hash, 0, HASH_ENTRIES << 2);
   memory.fill(pages, 0, (ramBytes >> 12) << 2);
-  memory.fill(jumps, 0, JUMP_ENTRIES * 24);
+  memory.fill(jumps, 0, JUMP_ENTRIES << 5);
   unmarkAll();
   arenaNext = arena;
   generation++;
@@ -162,29 +162,63 @@ function slotOf(gpa: u32, mode: u32): usize {
 export function lookup(cpu: Vcpu): usize {
   const rip = cpu.rip;
   const mode = cpu.mode;
-  const flat = (mode & MODE_FLAT) !== 0;
-  const gva = flat ? rip : (cpu.segment(CS).base + rip) & 0xffffffff;
-  const space = ((<u64>pageFlushes) << 32) | <u64>(cpu.asid | (cpu.cpl === 3 ? 1 : 0));
-  const jump = jumps + <usize>(<u32>(gva ^ (gva >> 10) ^ (space << 5)) & (JUMP_ENTRIES - 1)) * 24;
-  if (load<u64>(jump) === gva && load<u64>(jump, 8) === space) {
-    const known = <usize>load<u32>(jump, 16);
-    if (load<u32>(known, 4) === (mode | VALID) && (flat || fitsLimit(cpu, rip, known)))
-      return known;
-  }
-  if (!flat && rip > <u64>cpu.segment(CS).limit) {
+  if (!(mode & MODE_FLAT)) return lookupSegmented(cpu);
+  const known = recall(cpu, rip);
+  if (known !== 0 && load<u32>(known, 4) === (mode | VALID)) return known;
+  return find(cpu, rip, rip);
+}
+
+/** The same where the segments are not flat: CS has a base, and its limit is checked each time. */
+function lookupSegmented(cpu: Vcpu): usize {
+  const rip = cpu.rip;
+  const cs = cpu.segment(CS);
+  const gva = (cs.base + rip) & 0xffffffff;
+  const known = recall(cpu, gva);
+  if (known !== 0 && load<u32>(known, 4) === (cpu.mode | VALID) && fitsLimit(cpu, rip, known))
+    return known;
+  if (rip > <u64>cs.limit) {
     raiseWithError(cpu, GP, 0);
     return 0;
   }
+  return find(cpu, rip, gva);
+}
+
+function jumpEntry(gva: u64, tag: u32): usize {
+  return jumps + ((<usize>((<u32>(gva ^ (gva >> 10)) ^ (tag << 5)) & (JUMP_ENTRIES - 1))) << 5);
+}
+
+/** What two fetches of one address must have in common. A tag of TAG_SLOW does not tell the privilege. */
+function spaceOf(tag: u32): u64 {
+  return ((<u64>pageFlushes) << 32) | <u64>tag;
+}
+
+/** The block that was found at `gva` last, or 0; it may be one of another mode, or gone. */
+function recall(cpu: Vcpu, gva: u64): usize {
+  const tag = cpu.tlbTag;
+  const jump = jumpEntry(gva, tag);
+  return load<u64>(jump) === gva && load<u64>(jump, 8) === spaceOf(tag)
+    ? <usize>load<u32>(jump, 16)
+    : 0;
+}
+
+/** Finds the block through the TLB, or decodes it. */
+function find(cpu: Vcpu, rip: u64, gva: u64): usize {
+  const mode = cpu.mode;
   const gpa64 = translateFetch(cpu, gva);
   if (gpa64 === NO_GPA) return 0;
   if (!isPlainRam(cpu, gpa64)) return decodeSingle(cpu, gva, gpa64);
   const gpa = <u32>gpa64;
   let block = findBlock(gpa, mode);
   if (block === 0) block = build(gpa, mode);
-  if (block === 0 || !(flat || fitsLimit(cpu, rip, block))) return decodeSingle(cpu, gva, gpa64);
-  store<u64>(jump, gva);
-  store<u64>(jump, space, 8);
-  store<u32>(jump, <u32>block, 16);
+  if (block === 0 || !(mode & MODE_FLAT || fitsLimit(cpu, rip, block)))
+    return decodeSingle(cpu, gva, gpa64);
+  const tag = cpu.tlbTag;
+  if ((tag & 3) !== TAG_SLOW) {
+    const jump = jumpEntry(gva, tag);
+    store<u64>(jump, gva);
+    store<u64>(jump, spaceOf(tag), 8);
+    store<u32>(jump, <u32>block, 16);
+  }
   return block;
 }
 

@@ -39,11 +39,19 @@ const GATE_BITS: u32 = 0x9e;
 const GATE64: u32 = 0x8e;
 const GATE_BYTES: u32 = 16;
 
-/** A descriptor of the GDT that is in the TLB; else 0, which is not present. */
-function knownDescriptor(cpu: Vcpu, selector: u32): u64 {
+/** Host address of a descriptor of the GDT that is in the TLB; else 0. @inline */
+function descriptorHost(cpu: Vcpu, selector: u32): usize {
   if (selector & 4 || isNull(selector) || (selector | 7) > cpu.gdtrLimit) return 0;
-  const host = TlbView.read(cpu, cpu.gdtrBase + (selector & 0xfff8), 8, cpu.asid);
-  return host === 0 ? 0 : load<u64>(host);
+  return TlbView.read(cpu, cpu.gdtrBase + (selector & 0xfff8), 8, cpu.asid);
+}
+
+/** The second descriptor of a pair: mostly it is in the page of the first. @returns as `descriptorHost` */
+function neighbourHost(cpu: Vcpu, selector: u32, first: u32, firstHost: usize): usize {
+  const distance = (selector & 0xfff8) - (first & 0xfff8);
+  const host = firstHost + distance;
+  const isNear = (((<u32>cpu.gdtrBase + (first & 0xfff8)) & 0xfff) + distance) >> 12 === 0;
+  if (!isNear || (<u32>host & 7) !== 0) return descriptorHost(cpu, selector);
+  return selector & 4 || (selector | 7) > cpu.gdtrLimit ? 0 : host;
 }
 
 /** RSP0..2 or IST1..7 of a TSS that is in the TLB; else NO_STACK. */
@@ -81,7 +89,9 @@ export function enterFast(
   const low = load<u64>(gate);
   if ((<u32>(low >> 40) & GATE_BITS) !== GATE64) return false;
   const selector = <u32>(low >> 16) & 0xffff;
-  const raw = knownDescriptor(cpu, selector);
+  const code = descriptorHost(cpu, selector);
+  if (code === 0) return false;
+  const raw = load<u64>(code);
   const ar = descriptorAr(raw);
   const oldCpl = cpu.cpl;
   const newCpl = dplOf(ar);
@@ -134,7 +144,9 @@ export function returnFast(cpu: Vcpu, mask: u32): bool {
   const rip = load<u64>(frame);
   const selector = <u32>load<u16>(frame, 8);
   const stack = <u32>load<u16>(frame, 32);
-  const raw = knownDescriptor(cpu, selector);
+  const code = descriptorHost(cpu, selector);
+  if (code === 0) return false;
+  const raw = load<u64>(code);
   const ar = descriptorAr(raw);
   const oldCpl = cpu.cpl;
   const newCpl = selector & 3;
@@ -144,7 +156,9 @@ export function returnFast(cpu: Vcpu, mask: u32): bool {
     if (newCpl === 3) return false;
     commitNull(cpu, SS, stack);
   } else {
-    const stackRaw = knownDescriptor(cpu, stack);
+    const host = neighbourHost(cpu, stack, selector, code);
+    if (host === 0) return false;
+    const stackRaw = load<u64>(host);
     const stackAr = descriptorAr(stackRaw);
     if ((stackAr & STACK_BITS) !== STACK || dplOf(stackAr) !== newCpl) return false;
     commitSegment(cpu, SS, stack, stackRaw);

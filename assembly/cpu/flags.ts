@@ -10,7 +10,7 @@
  * The last two let any combination of flags be stored (POPF, SAHF).
  */
 import { Vcpu } from "../vcpu";
-import { AF, ARITHMETIC, CF, OF_FLAG, PF_FLAG, SF, ZF } from "../x86/eflags";
+import { AF, ARITHMETIC, ZF } from "../x86/eflags";
 
 const AUX_CARRY: u32 = 0x80000000;
 const AUX_INTO: u32 = 0x40000000;
@@ -119,31 +119,30 @@ export function parityFlag(cpu: Vcpu): bool {
   return !(popcnt<u32>((<u32>cpu.flagResult ^ (cpu.flagAux >> 8)) & 0xff) & 1);
 }
 
-/** CF PF AF ZF SF OF as RFLAGS bits. */
+/** CF PF AF ZF SF OF as RFLAGS bits: without branches, since every interrupt asks. */
 export function arithmetic(cpu: Vcpu): u32 {
+  const result = cpu.flagResult;
+  const aux = cpu.flagAux;
   return (
-    (carryFlag(cpu) ? CF : 0) |
-    (parityFlag(cpu) ? PF_FLAG : 0) |
-    (adjustFlag(cpu) ? AF : 0) |
-    (zeroFlag(cpu) ? ZF : 0) |
-    (signFlag(cpu) ? SF : 0) |
-    (overflowFlag(cpu) ? OF_FLAG : 0)
+    (aux >> 31) |
+    ((~popcnt<u32>((<u32>result ^ (aux >> 8)) & 0xff) & 1) << 2) |
+    ((aux & AUX_HALF) << 1) |
+    ((<u32>(result === 0)) << 6) |
+    (((<u32>(result >>> 63) ^ aux) & 1) << 7) |
+    (((aux ^ (aux << 1)) >> 31) << 11)
   );
 }
 
 /** Stores all six arithmetic flags. @param flags - RFLAGS bits; others are ignored */
 export function setArithmetic(cpu: Vcpu, flags: u32): void {
-  const zero = (flags & ZF) !== 0;
   // Result 1 has odd parity and no sign, result 0 even parity and no sign: correct both through the XOR fields.
-  const evenParity = zero;
-  const wantEven = (flags & PF_FLAG) !== 0;
-  let aux: u32 = flags & CF ? AUX_CARRY : 0;
-  if (((flags & OF_FLAG) !== 0) !== ((flags & CF) !== 0)) aux |= AUX_INTO;
-  if (flags & AF) aux |= AUX_HALF;
-  if (evenParity !== wantEven) aux |= 1 << 8;
-  if (flags & SF) aux |= 1;
-  cpu.flagResult = zero ? 0 : 1;
-  cpu.flagAux = aux;
+  cpu.flagResult = <i64>(((flags >> 6) & 1) ^ 1);
+  cpu.flagAux =
+    (flags << 31) |
+    (((flags ^ (flags >> 11)) & 1) << 30) |
+    ((flags & AF) >> 1) |
+    ((((flags >> 6) ^ (flags >> 2)) & 1) << 8) |
+    ((flags >> 7) & 1);
 }
 
 /** The whole RFLAGS. */
@@ -151,7 +150,11 @@ export function rflags(cpu: Vcpu): u32 {
   return (cpu.eflags & ~ARITHMETIC) | arithmetic(cpu);
 }
 
-/** Stores RFLAGS bits under a mask, without privilege checks; the caller re-derives the mode if VM or AC changed. */
+/**
+ * Stores RFLAGS bits under a mask, without privilege checks; the caller re-derives the mode if VM or AC changed.
+ *
+ * @inline
+ */
 export function setRflags(cpu: Vcpu, value: u32, mask: u32): void {
   cpu.eflags = (cpu.eflags & ~mask) | (value & mask & ~ARITHMETIC) | 2;
   if ((mask & ARITHMETIC) === ARITHMETIC) setArithmetic(cpu, value);

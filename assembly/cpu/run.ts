@@ -189,12 +189,9 @@ export function execute(cpu: Vcpu, limit: u32): u32 {
   let ripMask: u64 = cpu.mode & MODE_64 ? -1 : 0xffffffff;
   let block = lookup(cpu);
   while (block !== 0) {
-    const count = blockCount(block);
-    const whole = count <= left;
-    if (whole && block !== stuck) {
-      if (heatOf(block) < translateAfter) warm(block);
-      const heat = heatOf(block);
-      if (heat < 0) {
+    const heat = heatOf(block);
+    if (heat < 0) {
+      if (block !== stuck) {
         limitOfExecute = limit;
         stayInRegion();
         const before = left;
@@ -211,8 +208,13 @@ export function execute(cpu: Vcpu, limit: u32): u32 {
         stuck = goesFurther && left === before ? block : 0;
         continue;
       }
+      stuck = 0;
+    } else if (heat < translateAfter) {
+      warm(block);
+      if (heatOf(block) < 0) continue;
     }
-    stuck = 0;
+    const count = blockCount(block);
+    const whole = count <= left;
     const first = blockOps(block);
     firstOp = first;
     retiredBefore = limit - left;

@@ -61,6 +61,12 @@ function hasInterrupt(cpu: Vcpu): bool {
   return (cpu.request & REQ_INTERRUPT) !== 0 && answersIntr(Lapic.of(cpu));
 }
 
+/** True when an interrupt is there that IF holds back, and the vCPU waits for such, too (MWAIT). */
+function hasMasked(cpu: Vcpu): bool {
+  if (!(cpu.request & REQ_INTERRUPT) || !wakesOnMasked(cpu)) return false;
+  return highestPending(Lapic.of(cpu)) >= 0;
+}
+
 function hasNmi(cpu: Vcpu): bool {
   return (cpu.request & REQ_NMI) !== 0 && !(cpu.nmi & NMI_BLOCKED);
 }
@@ -101,7 +107,7 @@ export function processEvents(cpu: Vcpu): bool {
 export function takeLapicInterrupt(cpu: Vcpu): bool {
   if (cpu.request !== REQ_INTERRUPT) return false;
   fetchPvEoi(cpu);
-  if (cpu.eflags & IF) takeInterrupt(cpu);
+  if (cpu.eflags & IF) takeVector(cpu);
   else if (!answersIntr(Lapic.of(cpu))) cpu.request = 0;
   return cpu.fault === 0 && cpu.runState === RUNNABLE;
 }
@@ -112,9 +118,7 @@ export function takeLapicInterrupt(cpu: Vcpu): bool {
  */
 function wakeFromHalt(cpu: Vcpu): void {
   const lapic = Lapic.of(cpu);
-  const masked =
-    (cpu.request & REQ_INTERRUPT) !== 0 && wakesOnMasked(cpu) && highestPending(lapic) >= 0;
-  if (lapic.kicked === 0 && !hasNmi(cpu) && !hasInterrupt(cpu) && !masked) return;
+  if (lapic.kicked === 0 && !hasInterrupt(cpu) && !hasNmi(cpu) && !hasMasked(cpu)) return;
   lapic.kicked = 0;
   disarmMonitor(cpu);
   cpu.runState = RUNNABLE;
@@ -133,7 +137,11 @@ function takeInterrupt(cpu: Vcpu): void {
     deliverInterrupt(cpu, acknowledgeExtInt() & 0xff, false);
     return;
   }
-  if (!(cpu.request & REQ_INTERRUPT)) return;
+  if (cpu.request & REQ_INTERRUPT) takeVector(cpu);
+}
+
+/** The LAPIC's, if it has one that can be delivered now. @inline */
+function takeVector(cpu: Vcpu): void {
   const lapic = Lapic.of(cpu);
   const vector = acknowledge(lapic);
   if (vector < 0) return;

@@ -70,9 +70,8 @@ function msrRead(cpu: Vcpu, msr: u32): bool {
 
 /** @inline */
 function writeX2apic(cpu: Vcpu, msr: u32, value: u64): bool {
-  const lapic = Lapic.of(cpu);
-  if (lapic.pvEoiPending !== 0) fetchPvEoi(cpu);
-  if (!writeX2apicMsr(lapic, msr, value, preciseNs())) return false;
+  fetchPvEoi(cpu);
+  if (!writeX2apicMsr(Lapic.of(cpu), msr, value, preciseNs())) return false;
   leaveIfRequested(cpu);
   return true;
 }

@@ -21,10 +21,13 @@ export function offerPvEoi(cpu: Vcpu): void {
   storeWord(gpa, loadWord(gpa) | PENDING);
 }
 
-/** Before the LAPIC is asked for a vector: learns whether the guest took the offer, and withdraws it. */
+/** Before the LAPIC is asked for a vector: learns whether the guest took the offer, and withdraws it. @inline */
 export function fetchPvEoi(cpu: Vcpu): void {
   const lapic = Lapic.of(cpu);
-  if (lapic.pvEoiPending === 0) return;
+  if (lapic.pvEoiPending !== 0) withdraw(lapic);
+}
+
+function withdraw(lapic: Lapic): void {
   const gpa = pvEoiAddress(lapic);
   const word = loadWord(gpa);
   storeWord(gpa, word & ~PENDING);

@@ -78,9 +78,12 @@ export function wake(vcpuIndex: u32): void {
   markRunnable(vcpuIndex);
 }
 
-/** Fires the timers that are due, and delivers the messages that fault injection held back until now. */
+/** Fires the timers that are due, and delivers the messages that fault injection held back until now. @inline */
 function fireTimers(): void {
-  if (nextDeadline() === NO_DEADLINE) return;
+  if (nextDeadline() !== NO_DEADLINE) fireDue();
+}
+
+function fireDue(): void {
   const now = clockNs();
   fabricExpired(now);
   while (nextTimerDeadline() <= now) {
@@ -138,12 +141,16 @@ export function run(budget: u64): u32 {
       const exit = nextSlice();
       if (exit !== EXIT_BUDGET) return exit;
     }
-    const untilStop = stopTime === NEVER ? sliceLeft : instructionsUntil(stopTime, sliceLeft);
-    if (untilStop === 0) return EXIT_TIME;
+    let limit = sliceLeft;
+    if (stopTime !== NEVER) {
+      limit = instructionsUntil(stopTime, limit);
+      if (limit === 0) return EXIT_TIME;
+    }
+    if (<u64>limit > left) limit = <u32>left;
     const cpu = vcpu(current);
-    const used = runSlice(cpu, min<u32>(untilStop, <u32>min<u64>(left, 0xffffffff)));
-    left -= min<u64>(left, used);
-    sliceLeft -= min(sliceLeft, used);
+    const used = runSlice(cpu, limit);
+    left -= used;
+    sliceLeft -= used;
     if (cpu.runState !== RUNNABLE) {
       sliceLeft = 0;
       if (cpu.runState === HALTED) {
@@ -201,6 +208,25 @@ function runSlice(cpu: Vcpu, limit: u32): u32 {
 
 /** Runs up to `limit` instructions of `cpu`; one, where a trap or a shadow ends with the instruction. */
 function runInstructions(cpu: Vcpu, limit: u32): u32 {
+  if (((cpu.eflags & (TF | RF)) | (<u32>cpu.dr7 & 0xff)) !== 0) return runCarefully(cpu, limit);
+  const alone = cpu.shadow !== 0;
+  cpu.shadow = 0;
+  setStepHandled(false);
+  return executeAndCount(cpu, alone ? 1 : limit);
+}
+
+/** `execute`, with what it retires on the clock and in the counts. */
+function executeAndCount(cpu: Vcpu, limit: u32): u32 {
+  const done = execute(cpu, limit);
+  cpu.retired += done;
+  totalRetired += done;
+  advance(done);
+  endExecute();
+  return done;
+}
+
+/** The same where single steps, breakpoints or RF are to be seen to. */
+function runCarefully(cpu: Vcpu, limit: u32): u32 {
   const traps = (cpu.eflags & TF) !== 0;
   const resumes = (cpu.eflags & RF) !== 0;
   const breaks = cpu.dr7 & 0xff ? true : false;
@@ -214,11 +240,7 @@ function runInstructions(cpu: Vcpu, limit: u32): u32 {
   if (breaks) resumeDataBreakpoints(cpu);
   cpu.shadow = 0;
   setStepHandled(false);
-  const done = execute(cpu, alone ? 1 : limit);
-  cpu.retired += done;
-  totalRetired += done;
-  advance(done);
-  endExecute();
+  const done = executeAndCount(cpu, alone ? 1 : limit);
   if (breaks) takeDataBreakpoints(cpu, done === 1);
   // MOV SS holds debug traps back, not only interrupts: SDM 3A "Masking Exceptions and Interrupts When Switching Stacks".
   if (traps && done === 1 && !stepHandled && !(cpu.shadow & SHADOW_MOV_SS))

@@ -42,28 +42,46 @@ export function isMarked(vcpuIndex: u32): bool {
 }
 
 export function markRunnable(vcpuIndex: u32): void {
-  if (isMarked(vcpuIndex)) return;
+  const word = level0 + ((<usize>vcpuIndex >> 6) << 3);
+  const old = load<u64>(word);
+  const marked = old | ((<u64>1) << (vcpuIndex & 63));
+  if (marked === old) return;
   runnableCount++;
-  let n = vcpuIndex;
-  for (let level: u32 = 0; level < LEVELS; level++) {
-    const word = base(level) + ((n >> 6) << 3);
+  store<u64>(word, marked);
+  if (old === 0) markAbove(vcpuIndex >> 6);
+}
+
+/** A word of level 0 has its first bit. @param n - which one */
+function markAbove(n: u32): void {
+  let at = n;
+  for (let level: u32 = 1; level < LEVELS; level++) {
+    const word = base(level) + ((at >> 6) << 3);
     const old = load<u64>(word);
-    store<u64>(word, old | ((<u64>1) << (n & 63)));
+    store<u64>(word, old | ((<u64>1) << (at & 63)));
     if (old !== 0) return;
-    n >>= 6;
+    at >>= 6;
   }
 }
 
 export function unmarkRunnable(vcpuIndex: u32): void {
-  if (!isMarked(vcpuIndex)) return;
+  const word = level0 + ((<usize>vcpuIndex >> 6) << 3);
+  const old = load<u64>(word);
+  const left = old & ~((<u64>1) << (vcpuIndex & 63));
+  if (left === old) return;
   runnableCount--;
-  let n = vcpuIndex;
-  for (let level: u32 = 0; level < LEVELS; level++) {
-    const word = base(level) + ((n >> 6) << 3);
-    const left = load<u64>(word) & ~((<u64>1) << (n & 63));
+  store<u64>(word, left);
+  if (left === 0) unmarkAbove(vcpuIndex >> 6);
+}
+
+/** A word of level 0 has lost its last bit. @param n - which one */
+function unmarkAbove(n: u32): void {
+  let at = n;
+  for (let level: u32 = 1; level < LEVELS; level++) {
+    const word = base(level) + ((at >> 6) << 3);
+    const left = load<u64>(word) & ~((<u64>1) << (at & 63));
     store<u64>(word, left);
     if (left !== 0) return;
-    n >>= 6;
+    at >>= 6;
   }
 }
 

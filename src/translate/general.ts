@@ -25,7 +25,7 @@ import {
 } from "./move.js";
 import { rotateImmediate, shiftByCl, shiftImmediate } from "./shift.js";
 import { translatePlainSse } from "./sse.js";
-import { control, interruptReturn, writeMsr } from "./system.js";
+import { clearInterrupts, control, interruptReturn, setInterrupts, writeMsr } from "./system.js";
 import { W } from "./wasm.js";
 
 const RAX = abi.VCPU_GPR;
@@ -130,9 +130,13 @@ function oneByte(e: Emitter, micro: MicroOp, flagsDie: boolean): boolean {
       interruptReturn(e);
       return true;
     case 0xf4:
-    case 0xfa:
-    case 0xfb:
       control(e, micro);
+      return true;
+    case 0xfa:
+      clearInterrupts(e, micro);
+      return true;
+    case 0xfb:
+      setInterrupts(e, micro);
       return true;
     case 0xf6:
     case 0xf7:

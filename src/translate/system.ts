@@ -14,6 +14,8 @@ const RAX = abi.VCPU_GPR;
 const RCX = abi.VCPU_GPR + 8;
 const RDX = abi.VCPU_GPR + 2 * 8;
 const RSP = abi.VCPU_GPR + 4 * 8;
+/** RFLAGS.IF. */
+const IF = 0x200;
 
 /** An instruction that touches no general register and no arithmetic flag. It may end the region, or be refused. */
 export function control(e: Emitter, micro: MicroOp): void {
@@ -22,6 +24,36 @@ export function control(e: Emitter, micro: MicroOp): void {
   e.pushLeft();
   code.call(CALL.control);
   e.judge(micro);
+}
+
+/** CLI: in place at privilege level 0. */
+export function clearInterrupts(e: Emitter, micro: MicroOp): void {
+  const { code } = e;
+  code.get(L.cpu).memory(M.i32Load, abi.VCPU_CPL);
+  code.if();
+  control(e, micro);
+  code.else();
+  code.get(L.cpu).get(L.cpu).memory(M.i32Load, abi.VCPU_EFLAGS);
+  code.i32(~IF).op(W.i32And).memory(M.i32Store, abi.VCPU_EFLAGS);
+  code.end();
+}
+
+/**
+ * STI: in place at privilege level 0, where nothing is requested and another instruction follows for sure, so that
+ * nobody could see its shadow.
+ */
+export function setInterrupts(e: Emitter, micro: MicroOp): void {
+  const { code } = e;
+  code.get(L.cpu).memory(M.i32Load, abi.VCPU_CPL);
+  code.get(L.cpu).memory(M.i32Load, abi.VCPU_REQUEST).op(W.i32Or);
+  e.pushLeft();
+  code.i32(2).op(W.i32LtS, W.i32Or);
+  code.if();
+  control(e, micro);
+  code.else();
+  code.get(L.cpu).get(L.cpu).memory(M.i32Load, abi.VCPU_EFLAGS);
+  code.i32(IF).op(W.i32Or).memory(M.i32Store, abi.VCPU_EFLAGS);
+  code.end();
 }
 
 /** WRMSR: of x2APIC registers the short way, of all others as any instruction that the core executes. */
