@@ -53,7 +53,6 @@ import { int1, int3, intImmediate, into } from "./interrupt-ops";
 import { iret } from "./iret";
 import { imulImmediate } from "./muldiv";
 import { Op, OP_64, OP_REP } from "./op";
-import { RAX } from "./registers";
 import {
   arpl,
   loadFarPointer,
@@ -152,7 +151,7 @@ export function executeOneByte(cpu: Vcpu, op: Op): void {
     case 0x8f: return popRm(cpu, op);
     // 90 .. 97
     case 0x90: case 0x91: case 0x92: case 0x93: case 0x94: case 0x95: case 0x96: case 0x97:
-      return op.flags & OP_REP && op.rm === RAX ? pause(cpu, op) : xchgAccumulator(cpu, op);
+      return op.flags & OP_REP && (op.opcode & 0xff) === 0x90 ? pause(cpu, op) : xchgAccumulator(cpu, op);
     // 98 .. 9F
     case 0x98: return extendAccumulator(cpu, op);
     case 0x99: return extendIntoRdx(cpu, op);

@@ -255,6 +255,12 @@ export function resultOf(u: Soft): void {
   memory.copy(changetype<usize>(R), changetype<usize>(u), 24);
 }
 
+/** R := u, a number that the format holds: no underflow, not even an unmasked one. */
+export function resultExact(u: Soft): void {
+  resultOf(u);
+  if (u.exp < minExp) denormalise(u.sign, minExp - u.exp, u.sig, 0);
+}
+
 /** Invalid operation: raises IE, R is the default NaN. */
 export function invalid(): void {
   flags |= IE;

@@ -13,6 +13,7 @@ import {
   R,
   remainder128,
   resultInfinity,
+  resultExact,
   resultOf,
   resultZero,
   round,
@@ -106,8 +107,13 @@ function scaled(): void {
     resultOf(A);
     return;
   }
+  if (B.kind === ZERO) {
+    // A denormal stays as it is, and that is no underflow: silicon, where the manual is silent.
+    resultExact(A);
+    return;
+  }
   let by: i32 = 0;
-  if (B.kind === NORMAL && B.exp >= 0) {
+  if (B.exp >= 0) {
     by = B.exp > 16 ? 0x20000 : <i32>(B.sig >> (63 - B.exp));
     if (B.sign) by = -by;
   }

@@ -8,6 +8,7 @@ rows(64, "XCHG, XADD, BSWAP", [
   ["db 0x87, 0xc0 ; xchg eax, eax", "87c0", { rax: 0x1_00000002n }, { rax: 2n }],
   ["nop", "90", { rax: 0x1_00000002n }, {}],
   ["db 0x41, 0x90 ; xchg r8d, eax", "4190", { rax: 1n, r8: 0x5_00000002n }, { rax: 2n, r8: 1n }],
+  ["db 0xf3, 0x41, 0x90 ; pause", "f34190", { rax: 1n, r8: 2n }, {}],
   ["xchg ah, al", "86e0", { rax: 0x1234n }, { rax: 0x3412n }],
   [
     "xchg [rbx], rbx",
