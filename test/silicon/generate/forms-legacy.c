@@ -83,16 +83,10 @@ static void farReturn(struct vector *v) {
   setMemory(v, stackLinear(v), image, length);
 }
 
-static void forgetStack(struct vector *v) {
-  if (!v->trap.taken) return;
-  memcpy((void *)(uintptr_t)STACK, stackPattern, PAGE);
-  for (int i = 0; i < v->patches; i++)
-    if (v->patch[i].address >= STACK)
-      memcpy((void *)(uintptr_t)v->patch[i].address, v->patch[i].bytes, v->patch[i].length);
-}
-
 static void bounds(struct vector *v) {
   int size = v->form->size;
+  /* the lower bound may be compared before the upper one is read */
+  if (insideData(v->ea, (uint32_t)size / 8) != insideData(v->ea, (uint32_t)size / 4)) v->skip = true;
   if (!insideData(v->ea, (uint32_t)size / 4) || v->ea + (uint32_t)size / 4 > DATA + WRITABLE_BYTES) return;
   int32_t low = (int32_t)(boundary32() & maskOf(size)), high = (int32_t)(boundary32() & maskOf(size));
   int32_t value = (int32_t)getReg(v, v->reg, size);
@@ -130,7 +124,7 @@ static void oldForms(int mode) {
   addRm(mode, "arpl Ew,Gw", "63 /r", 16, OPT_WRITES | OPT_NO_66, 0, false);
   for (int size = 16; size <= 32; size *= 2) {
     char s = SUFFIX[size];
-    simple(mode, NAMED("pusha %c"), "60", size, NULL)->finish = forgetStack;
+    simple(mode, NAMED("pusha %c"), "60", size, NULL)->finish = forgetWrites;
     simple(mode, NAMED("popa %c"), "61", size, NULL);
     struct form *f = addForm(mode, NAMED("bound G%c,M"), "62 /r", size, RM_MEM);
     f->access = size / 4;
@@ -157,14 +151,14 @@ static void oldForms(int mode) {
       if (SEGMENT_STACK[i].pop) simple(mode, full, SEGMENT_STACK[i].pop, size, popSelector);
     }
     simple(mode, NAMED("jmp far I %c"), size == 16 ? "ea iw iw" : "ea id iw", size, farImmediate);
-    simple(mode, NAMED("call far I %c"), size == 16 ? "9a iw iw" : "9a id iw", size, farImmediate)->finish = forgetStack;
+    simple(mode, NAMED("call far I %c"), size == 16 ? "9a iw iw" : "9a id iw", size, farImmediate)->finish = forgetWrites;
     for (int call = 0; call < 2; call++) {
       snprintf(text, sizeof text, "%s far M %c", call ? "call" : "jmp", s);
       f = addForm(mode, text, call ? "ff /3" : "ff /5", size, RM_MEM);
       f->access = size / 8 + 2;
       f->prepare = farMemory;
       f->implicit = BIT(RSP);
-      f->finish = forgetStack;
+      f->finish = forgetWrites;
     }
     simple(mode, NAMED("retf %c"), "cb", size, farReturn);
     simple(mode, NAMED("retf Iw %c"), "ca iw", size, farReturn);
@@ -190,7 +184,9 @@ static void farReturn64(struct vector *v) {
   static const uint16_t STACKS[] = {0x2b, 0x2b, 0x2b, 0x17, 0x27, 0x47, 0x0f, 0x57, 0x5f, 0x00, 0x03, 0x2f};
   uint64_t image[5] = {below(0x7fffffff), codeSelector64() | 3, draw() & ~(uint32_t)(TF | 0x20000),
                        STACK + below(PAGE), STACKS[below(12)]};
-  if (v->form->size == 64 && chance(6)) image[0] |= 1ull << 47;
+  if (v->form->size == 64 && image[1] == 0x33 && chance(6)) image[0] |= 1ull << 47;
+  bool goodStack = image[4] == 0x2b || image[4] == 0x17 || image[4] == 0x27 || image[4] == 0x2f;
+  if (!goodStack) image[0] &= 0xffff; /* one fault at a time */
   uint8_t bytes[40];
   uint32_t width = (uint32_t)v->form->size / 8, count = strncmp(v->form->name, "iret", 4) == 0 ? 5 : 2;
   for (uint32_t i = 0; i < count; i++) memcpy(bytes + i * width, &image[i], width);
@@ -211,7 +207,7 @@ static void farForms64(void) {
       f->access = size / 8 + 2;
       f->prepare = farMemory64;
       f->implicit = BIT(RSP);
-      f->finish = forgetStack;
+      f->finish = forgetWrites;
       f->count = 60;
     }
   }

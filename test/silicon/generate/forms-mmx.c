@@ -3,6 +3,11 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A store that faults may have set TOP to 0 already. */
+static void keepTop(struct vector *v) {
+  if (v->trap.taken) memcpy(v->after.fx, v->before.fx, 5);
+}
+
 static struct form *add(const char *name, const char *encoding, uint32_t options, int access, bool reg, bool mem, int size) {
   struct form *f = NULL;
   for (int memory = 0; memory < 2; memory++) {
@@ -14,6 +19,7 @@ static struct form *add(const char *name, const char *encoding, uint32_t options
     f->access = access;
     f->profile = PACKED;
     f->area = AREA_PACKED;
+    f->finish = keepTop;
     f->count = memory ? 10 : 20;
   }
   return f;

@@ -83,15 +83,6 @@ static void frame(struct vector *v) {
   v->before.gpr[RBP] = (STACK + 0x700 + below(0x400) - linearOf(v->form->mode, SS)) | upper;
 }
 
-/* A fault may leave pushed words below the stack pointer; nothing of that is promised. */
-static void forgetStack(struct vector *v) {
-  if (!v->trap.taken) return;
-  memcpy((void *)(uintptr_t)STACK, stackPattern, PAGE);
-  for (int i = 0; i < v->patches; i++)
-    if (v->patch[i].address >= STACK)
-      memcpy((void *)(uintptr_t)v->patch[i].address, v->patch[i].bytes, v->patch[i].length);
-}
-
 static void unframe(struct vector *v) {
   uint32_t at = chance(8) ? STACK + PAGE - below(9) : STACK + 0x100 + below(0xe00);
   uint32_t upper = v->form->mode == 16 && chance(2) ? draw() << 16 : 0;
@@ -169,7 +160,7 @@ static void branches(int mode, int size, char s) {
   snprintf(text, sizeof text, "jmp relz %c", s);
   stackForm(mode, text, "e9 iz", size, relative);
   snprintf(text, sizeof text, "call relz %c", s);
-  stackForm(mode, text, "e8 iz", size, relative);
+  stackForm(mode, text, "e8 iz", size, relative)->finish = forgetWrites;
   snprintf(text, sizeof text, "ret %c", s);
   stackForm(mode, text, "c3", size, pushTarget);
   snprintf(text, sizeof text, "ret Iw %c", s);
@@ -178,6 +169,7 @@ static void branches(int mode, int size, char s) {
     snprintf(text, sizeof text, "%s E%c", call ? "call" : "jmp", s);
     struct rm_forms f = addRm(mode, text, call ? "ff /2" : "ff /4", size, OPT_DEFAULT64, 0, false);
     f.reg->prepare = f.mem->prepare = toTarget;
+    f.reg->finish = f.mem->finish = forgetWrites;
     f.mem->implicit = BIT(RSP);
     f.mem->options &= ~(uint32_t)OPT_ANY_TARGET;
   }
@@ -202,7 +194,7 @@ void stackForms(int mode) {
     f.mem->options &= ~(uint32_t)OPT_ANY_TARGET;
     stackForm(mode, NAMED("pushf %c"), "9c", size, pushFlags)->finish = clearPushedTrap;
     stackForm(mode, NAMED("popf %c"), "9d", size, popFlags)->count = 80;
-    stackForm(mode, NAMED("enter Iw,Ib %c"), "c8 iw ib", size, frame)->finish = forgetStack;
+    stackForm(mode, NAMED("enter Iw,Ib %c"), "c8 iw ib", size, frame)->finish = forgetWrites;
     stackForm(mode, NAMED("leave %c"), "c9", size, unframe);
     if (mode != 64 || size == 64) branches(mode, size, s);
   }

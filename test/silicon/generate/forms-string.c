@@ -58,8 +58,11 @@ static void strings(struct vector *v) {
   if (source) setAddressRegister(v, RSI, from - linearOf(f->mode, segment));
   if (destination) setAddressRegister(v, RDI, to - linearOf(f->mode, ES));
   if (repeated) setAddressRegister(v, RCX, count);
-  /* whether a 32-bit count that was never decremented is zero-extended differs from maker to maker */
-  if (repeated && f->mode == 64 && addressBits(f) == 32 && (leaves || count == 0)) v->before.gpr[RCX] = count;
+  /* whether 32-bit registers that were never counted are zero-extended differs from maker to maker */
+  if (repeated && f->mode == 64 && addressBits(f) == 32 && (leaves || count == 0)) {
+    static const int COUNTED[] = {RCX, RSI, RDI};
+    for (int i = 0; i < 3; i++) v->before.gpr[COUNTED[i]] &= 0xffffffffu;
+  }
 
   /* Comparisons: equal for some elements, or unequal for some, so that the repeat has something to do. */
   if ((op == CMPS || op == SCAS) && !leaves && chance(3) == false) {

@@ -26,6 +26,11 @@ static struct form *stackReg(const char *name, const char *encoding, uint16_t un
   return f;
 }
 
+/* An unmasked exception keeps a result from being stored; whether memory is asked first differs from maker to maker. */
+static void maskUnlessWritable(struct vector *v) {
+  if (!isWritable(v->ea, (uint32_t)v->form->access)) v->before.fx[0] |= 0x3f;
+}
+
 static struct form *mem(const char *name, const char *encoding, int access, enum area area, uint32_t options,
                         uint16_t undefinedStatus, int count) {
   struct form *f = addForm(64, name, encoding, 0, RM_MEM);
@@ -35,6 +40,7 @@ static struct form *mem(const char *name, const char *encoding, int access, enum
   f->options = options | OPT_ANY_TARGET;
   f->undefinedStatus = undefinedStatus;
   f->count = count;
+  if (options & OPT_WRITES) f->prepare = maskUnlessWritable, f->finish = forgetWrites;
   return f;
 }
 
@@ -155,6 +161,23 @@ static void stores(void) {
   }
 }
 
+/* Scales around 0, of numbers at the ends of the range: what is tiny or huge before and after. */
+static void scaleLittle(struct vector *v) {
+  int top = v->before.fx[3] >> 3 & 7;
+  uint8_t *scaled = v->before.fx + 32 + 16 * top, *by = v->before.fx + 32 + 16 * ((top + 1) & 7);
+  static const uint16_t EXPONENTS[] = {0, 0x3ffe, 0x3fff, 0x4000, 0x4001, 0x4005, 0x3000};
+  uint32_t which = below(7);
+  uint16_t exponent = EXPONENTS[which] | (uint16_t)(below(2) << 15);
+  uint64_t significand = which ? 1ull << 63 | (uint64_t)below(4) << 61 : 0;
+  memcpy(by, &significand, 8), memcpy(by + 8, &exponent, 2);
+  exponent = (uint16_t)(chance(4) ? 0x7ffe - below(3) : below(4)) | (uint16_t)(below(2) << 15);
+  memcpy(&significand, scaled, 8);
+  significand = exponent & 0x7fff ? significand | 1ull << 63 : (significand & ~0ull >> 1) | 1;
+  memcpy(scaled, &significand, 8), memcpy(scaled + 8, &exponent, 2);
+  if (chance(2)) v->before.fx[0] &= (uint8_t)~0x18, v->before.fx[2] &= (uint8_t)~0x18;
+  v->before.fx[4] = 0xff;
+}
+
 static void control(void) {
   static const struct { const char *name, *code; uint16_t undefined; } ROWS[] = {
       {"fchs", "d9 e0", OTHERS}, {"fabs", "d9 e1", OTHERS}, {"ftst", "d9 e4", 0}, {"fxam", "d9 e5", 0},
@@ -166,6 +189,7 @@ static void control(void) {
   reg("fsqrt", "d9 fa", OTHERS, 120);
   reg("frndint", "d9 fc", OTHERS, 100);
   reg("fscale", "d9 fd", OTHERS, 100);
+  reg("fscale little", "d9 fd", OTHERS, 100)->prepare = scaleLittle;
   reg("fxtract", "d9 f4", OTHERS, 60);
   reg("fprem", "d9 f8", 0, 120);
   reg("fprem1", "d9 f5", 0, 120);

@@ -68,6 +68,10 @@ bool insideData(uint64_t linear, uint32_t bytes) {
   return (linear >= DATA && linear + bytes <= DATA + DATA_BYTES) || (linear >= STACK && linear + bytes <= STACK + PAGE);
 }
 
+bool isWritable(uint64_t linear, uint32_t bytes) {
+  return insideData(linear, bytes) && (linear >= STACK || linear + bytes <= DATA + WRITABLE_BYTES);
+}
+
 uint64_t readBefore(const struct vector *v, uint64_t linear, int bytes) {
   uint64_t value = 0;
   for (int i = 0; i < bytes; i++) {
@@ -92,6 +96,13 @@ void setRm(struct vector *v, uint64_t value) {
   if (v->form->rm == RM_REG) putReg(v, v->rm, v->form->size, value);
   else if (insideData(v->ea, (uint32_t)bytes) && v->ea + (uint64_t)bytes <= DATA + WRITABLE_BYTES)
     setMemory(v, (uint32_t)v->ea, &value, (uint32_t)bytes);
+}
+
+void forgetWrites(struct vector *v) {
+  if (!v->trap.taken) return;
+  restoreMemory();
+  for (int i = 0; i < v->patches; i++)
+    memcpy((void *)(uintptr_t)v->patch[i].address, v->patch[i].bytes, v->patch[i].length);
 }
 
 uint32_t stackLinear(const struct vector *v) {

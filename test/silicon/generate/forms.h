@@ -25,6 +25,9 @@ uint64_t getRm(const struct vector *v); /* value before, of the operand's size *
 uint64_t getReg(const struct vector *v, int reg, int size);
 void putReg(struct vector *v, int reg, int size, uint64_t value);
 uint64_t readBefore(const struct vector *v, uint64_t linear, int bytes);
+/* A faulting instruction may have written a part of what it was to write; nothing of that is promised. */
+void forgetWrites(struct vector *v);
 bool insideData(uint64_t linear, uint32_t bytes); /* mapped, whether writable or not */
+bool isWritable(uint64_t linear, uint32_t bytes);
 uint32_t stackLinear(const struct vector *v); /* of the top of the stack; 64-bit: its low half */
 #endif
