@@ -168,9 +168,14 @@ export function popAll(cpu: Vcpu, op: Op): void {
   setStackPointer(cpu, cpu.rsp + 8 * size);
 }
 
+/** The pointer to an outer frame that lies `below` bytes under the one of the caller's rBP. */
+function frameLink(cpu: Vcpu, size: u64, below: u64): u64 {
+  return peekSized(cpu, <u32>size, cpu.rbp - below - cpu.rsp);
+}
+
 /**
- * ENTER Iw,Ib. After the pushes the byte at the new top of the stack must be writable, as the manual asks for a write
- * that uses the final stack pointer.
+ * ENTER Iw,Ib. After the pushes the operand at the new top of the stack must be writable and aligned, as the manual asks
+ * for a write that uses the final stack pointer.
  */
 export function enter(cpu: Vcpu, op: Op): void {
   const size = <u64>op.size;
@@ -180,17 +185,18 @@ export function enter(cpu: Vcpu, op: Op): void {
   // rSP after the first push; a 16-bit stack pointer leaves the rest of ESP as it is.
   const frame = (cpu.rsp & ~mask & 0xffffffff) | ((cpu.rsp - size) & mask);
   const depth = size * (level === 0 ? 1 : level + 1);
-  for (let at = size; at <= depth; at += size) if (!checkStack(cpu, -at, <u32>size)) return;
-  if (!checkStack(cpu, -(depth + bytes), 1)) return;
-  pokeSized(cpu, <u32>size, -size, cpu.rbp);
-  if (cpu.fault !== 0) return;
-  for (let i: u64 = 1; i < level; i++) {
-    // The pointer to the frame of level i, found through the caller's rBP.
-    const link = peekSized(cpu, <u32>size, cpu.rbp - i * size - cpu.rsp);
-    if (cpu.fault !== 0) return;
-    pokeSized(cpu, <u32>size, -(i + 1) * size, link);
-    if (cpu.fault !== 0) return;
+  // What can fault, in the order of the pushes; then nothing does, and all is written.
+  for (let at = size; at <= depth; at += size) {
+    if (at > size && at < depth) {
+      frameLink(cpu, size, at - size);
+      if (cpu.fault !== 0) return;
+    }
+    if (!checkStack(cpu, -at, <u32>size)) return;
   }
+  if (!checkStack(cpu, -(depth + bytes), <u32>size)) return;
+  pokeSized(cpu, <u32>size, -size, cpu.rbp);
+  for (let at = 2 * size; at < depth; at += size)
+    pokeSized(cpu, <u32>size, -at, frameLink(cpu, size, at - size));
   if (level !== 0) pokeSized(cpu, <u32>size, -depth, frame);
   if (cpu.fault !== 0) return;
   setSized(cpu, RBP, <u32>size, frame);

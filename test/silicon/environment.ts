@@ -4,6 +4,8 @@
  * The same numbers stand in generate/vector.h and generate/execute.c. All code runs at CPL 3 with paging on, CR0.AM,
  * CR0.NE and CR0.WP set, CR4.OSFXSR and CR4.OSXMMEXCPT set and EFER.NXE on; what is not a window is not present.
  */
+import type { CpuState } from "./state.js";
+
 export type Mode = 16 | 32 | 64;
 
 export const PAGE_BYTES = 4096;
@@ -82,7 +84,7 @@ export const SEGMENTS: Record<Mode, readonly Segment[]> = {
   ],
 };
 
-/** The LDT of the recording process: selector 0x0f is entry 1. Its limit is 8 * length - 1. */
+/** The LDT of the recording process: selector 0x0f is entry 1; entries 11, 14 and 15 are empty. */
 export const LDT: readonly bigint[] = [
   0n,
   0x00cffb000000ffffn, // 0f: 32-bit code, flat
@@ -95,9 +97,43 @@ export const LDT: readonly bigint[] = [
   0x0040f16000000fffn, // 47: read-only data
   0x004ff9500000ffffn, // 4f: execute-only code
   0x0040736000000fffn, // 57: data, not present
+  0n,
+  0x0040fb5000000bffn, // 67: 32-bit code, its end inside the window
+  0x0000fb5000000bffn, // 6f: 16-bit code, its end inside the window
+  0n,
+  0n,
+  0x0041f76f000007ffn, // 87: expand-down 32-bit stack, valid above 0x107ff
+  0x0000f76f800087ffn, // 8f: expand-down 16-bit stack, valid above 0x87ff
+  0x0000f75fc00047ffn, // 97: expand-down 16-bit data, valid above 0x47ff
+  0x0000f36f80008bffn, // 9f: 16-bit stack, its end inside the window
+  0x0040f36ff80013ffn, // a7: 32-bit stack, its end inside the window
+  0x00cff3600080ffffn, // af: 32-bit data, 4 GiB from a base
 ];
 
-/** Linear address of an offset in CS. */
-export function codeAddress(mode: Mode, rip: bigint): number {
-  return Number(rip) + SEGMENTS[mode][1]!.base;
+/** The segment that a selector of the LDT stands for. */
+function describedBy(selector: number): Segment {
+  const raw = LDT[selector >> 3]!;
+  const bits = (at: bigint, count: bigint) => Number((raw >> at) & ((1n << count) - 1n));
+  const ar = bits(40n, 8n) | (bits(52n, 4n) << 12);
+  const limit = bits(0n, 16n) | (bits(48n, 4n) << 16);
+  return {
+    selector,
+    base: (bits(16n, 24n) | (bits(56n, 8n) << 24)) >>> 0,
+    limit: ar & 0x8000 ? ((limit << 12) | 0xfff) >>> 0 : limit,
+    ar,
+  };
+}
+
+/** The six segments of a state at the start of a vector. */
+export function segmentsOf(mode: Mode, selectors: ArrayLike<number>): readonly Segment[] {
+  return SEGMENTS[mode].map((usual, i) => {
+    const selector = selectors[i]!;
+    if (selector === usual.selector) return usual;
+    return selector === 0 ? nullSegment() : describedBy(selector);
+  });
+}
+
+/** Linear address of the instruction of a state. */
+export function codeAddress(mode: Mode, state: CpuState): number {
+  return Number(state.rip) + segmentsOf(mode, state.segments)[1]!.base;
 }

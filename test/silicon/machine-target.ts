@@ -4,7 +4,7 @@
  */
 import { Machine } from "../../src/machine.js";
 import { GPR_NAMES, SEGMENT_NAMES, type Vcpu } from "../../src/vcpu.js";
-import { LDT, PAGE_BYTES, SEGMENTS, WINDOWS, type Mode } from "./environment.js";
+import { LDT, PAGE_BYTES, segmentsOf, WINDOWS, type Mode, type Segment } from "./environment.js";
 import type { Trap } from "./reader.js";
 import type { SiliconTarget } from "./runner.js";
 import {
@@ -111,7 +111,9 @@ export class MachineTarget implements SiliconTarget {
   private readonly machine: Machine;
   private readonly vcpu: Vcpu;
   private mode: Mode = 64;
-  /** Segments are not those of the mode's start: an exception was delivered, or a vector loaded one. */
+  /** The segments that the last vector started with. */
+  private start: readonly Segment[] = [];
+  /** Segments are not those any more: an exception was delivered, or a vector loaded one. */
   private segmentsMoved = true;
   private frame: Uint8Array | undefined;
 
@@ -158,7 +160,8 @@ export class MachineTarget implements SiliconTarget {
 
   setState(state: CpuState): void {
     const { vcpu } = this;
-    if (this.segmentsMoved) this.setSegments();
+    const moved = this.start.some(({ selector }, i) => selector !== state.segments[i]);
+    if (this.segmentsMoved || moved) this.setSegments(state.segments);
     GPR_NAMES.forEach((name, i) => (vcpu.gpr[name] = state.gpr[i]!));
     vcpu.rip = state.rip;
     vcpu.rflags = BigInt(state.rflags);
@@ -166,8 +169,9 @@ export class MachineTarget implements SiliconTarget {
     this.setFloats(state.fx);
   }
 
-  private setSegments(): void {
-    SEGMENTS[this.mode].forEach(({ selector, base, limit, ar }, i) => {
+  private setSegments(selectors: Uint16Array): void {
+    this.start = segmentsOf(this.mode, selectors);
+    this.start.forEach(({ selector, base, limit, ar }, i) => {
       const name = SEGMENT_NAMES[i]!;
       this.vcpu.setSegment(name, { selector, base: BigInt(base), limit, accessRights: ar });
     });
@@ -236,8 +240,7 @@ export class MachineTarget implements SiliconTarget {
       state.gpr[4] = view.getBigUint64(24, true);
       state.segments[2] = view.getUint16(32, true);
     }
-    const start = SEGMENTS[this.mode];
-    const moved = start.some(({ selector, base }, i) => {
+    const moved = this.start.some(({ selector, base }, i) => {
       const now = vcpu.segment(SEGMENT_NAMES[i]!);
       return selector !== now.selector || BigInt(base) !== now.base;
     });

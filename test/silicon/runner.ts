@@ -163,7 +163,7 @@ export function runSiliconFile(
       target.load(mode);
       prepareMemory(target);
     }
-    const code = codeAddress(mode, vector.before.rip);
+    const code = codeAddress(mode, vector.before);
     target.writeMemory(code, vector.bytes);
     for (const { address, bytes } of vector.memoryBefore) target.writeMemory(address, bytes);
     target.setState(vector.before);

@@ -36,7 +36,7 @@ static uint64_t pack(const struct state *s) {
 }
 
 /* LDT selectors: see ../FORMAT.md. In 64-bit mode CS and SS are the kernel's, the others are null. */
-static void chooseSelectors(struct state *s, int mode) {
+void chooseSelectors(struct state *s, int mode) {
   static const uint16_t SELECTORS[3][SEGMENTS] = {
       {0x27, 0x1f, 0x2f, 0x27, 0x37, 0x3f}, /* 16: es cs ss ds fs gs */
       {0x17, 0x0f, 0x17, 0x17, 0x37, 0x3f}, /* 32 */
@@ -157,12 +157,36 @@ static void *map(uint32_t address, uint32_t bytes, int protection) {
   return at;
 }
 
-/* contents: 0 data, 1 expand-down, 2 code */
-static void describe(int entry, uint32_t base, uint32_t limit, int contents, bool wide, bool pages, bool readOnly,
-                     bool absent) {
-  struct user_desc d = {.entry_number = entry, .base_addr = base, .limit = limit, .seg_32bit = wide,
-                        .contents = contents, .read_exec_only = readOnly, .limit_in_pages = pages,
-                        .seg_not_present = absent, .useable = 0, .lm = 0};
+/* Entries 11, 14 and 15 stay empty: their selectors stand for descriptors that are not there. */
+const struct segment LDT[SEGMENT_COUNT] = {
+    [1] = {0, 0xffffffff, SEGMENT_CODE, .wide = true}, /* 0f: 32-bit code, flat */
+    [2] = {0, 0xffffffff, SEGMENT_DATA, .wide = true}, /* 17: 32-bit data, flat */
+    [3] = {CODE, 0xffff, SEGMENT_CODE}, /* 1f: 16-bit code */
+    [4] = {DATA16, 0xffff, SEGMENT_DATA}, /* 27: 16-bit data */
+    [5] = {STACK16, 0xffff, SEGMENT_DATA}, /* 2f: 16-bit stack */
+    [6] = {DATA - 0x1000, 0x1fff, SEGMENT_DATA, .wide = true}, /* 37: data with a limit inside the window */
+    [7] = {DATA - 0x10000, 0x107ff, SEGMENT_DOWN, .wide = true}, /* 3f: expand-down: valid above 0x107ff */
+    [8] = {DATA, 0xfff, SEGMENT_DATA, .wide = true, .readOnly = true}, /* 47: read-only data */
+    [9] = {CODE, 0xfffff, SEGMENT_CODE, .wide = true, .readOnly = true}, /* 4f: execute-only code */
+    [10] = {DATA, 0xfff, SEGMENT_DATA, .wide = true, .absent = true}, /* 57: data, not present */
+    [12] = {CODE, 0xbff, SEGMENT_CODE, .wide = true}, /* 67: 32-bit code, its end inside the window */
+    [13] = {CODE, 0xbff, SEGMENT_CODE}, /* 6f: 16-bit code, its end inside the window */
+    [16] = {STACK - 0x10000, 0x107ff, SEGMENT_DOWN, .wide = true}, /* 87: expand-down 32-bit stack */
+    [17] = {STACK16, 0x87ff, SEGMENT_DOWN}, /* 8f: expand-down 16-bit stack, up to ffff */
+    [18] = {DATA16, 0x47ff, SEGMENT_DOWN}, /* 97: expand-down 16-bit data */
+    [19] = {STACK16, 0x8bff, SEGMENT_DATA}, /* 9f: 16-bit stack, its end inside the window */
+    [20] = {STACK - 0x800, 0x13ff, SEGMENT_DATA, .wide = true}, /* a7: 32-bit stack, its end inside the window */
+    [21] = {DATA + 0x80, 0xffffffff, SEGMENT_DATA, .wide = true}, /* af: 4 GiB from a base */
+};
+
+static void describe(int entry) {
+  static const int CONTENTS[] = {[SEGMENT_DATA] = 0, [SEGMENT_DOWN] = 1, [SEGMENT_CODE] = 2};
+  const struct segment *s = &LDT[entry];
+  if (s->kind == SEGMENT_NONE) return;
+  bool pages = s->limit > 0xfffff;
+  struct user_desc d = {.entry_number = (unsigned)entry, .base_addr = s->base, .limit = pages ? s->limit >> 12 : s->limit,
+                        .seg_32bit = s->wide, .contents = (unsigned)CONTENTS[s->kind], .read_exec_only = s->readOnly,
+                        .limit_in_pages = pages, .seg_not_present = s->absent};
   if (syscall(SYS_modify_ldt, 0x11, &d, sizeof d) != 0) {
     perror("modify_ldt");
     exit(1);
@@ -180,16 +204,7 @@ void setUpMachine(void) {
   memcpy((void *)(uintptr_t)STACK, stackPattern, PAGE);
   mprotect((void *)(uintptr_t)(DATA + WRITABLE_BYTES), PAGE, PROT_READ);
 
-  describe(1, 0, 0xfffff, 2, true, true, false, false); /* 0f: 32-bit code, flat */
-  describe(2, 0, 0xfffff, 0, true, true, false, false); /* 17: 32-bit data, flat */
-  describe(3, CODE, 0xffff, 2, false, false, false, false); /* 1f: 16-bit code */
-  describe(4, DATA16, 0xffff, 0, false, false, false, false); /* 27: 16-bit data */
-  describe(5, STACK16, 0xffff, 0, false, false, false, false); /* 2f: 16-bit stack */
-  describe(6, DATA - 0x1000, 0x1fff, 0, true, false, false, false); /* 37: data with a limit inside the window */
-  describe(7, DATA - 0x10000, 0x107ff, 1, true, false, false, false); /* 3f: expand-down: valid above 0x107ff */
-  describe(8, DATA, 0xfff, 0, true, false, true, false); /* 47: read-only data */
-  describe(9, CODE, 0xfffff, 2, true, false, true, false); /* 4f: execute-only code */
-  describe(10, DATA, 0xfff, 0, true, false, false, true); /* 57: data, not present */
+  for (int entry = 0; entry < SEGMENT_COUNT; entry++) describe(entry);
 
   stack_t alternate = {.ss_size = 65536};
   alternate.ss_sp = malloc(alternate.ss_size);
@@ -219,11 +234,14 @@ void restoreMemory(void) {
   memcpy((void *)(uintptr_t)STACK, stackPattern, PAGE);
 }
 
+static uint32_t codeBase(const struct state *s) {
+  return s->selector[CS] & 4 ? LDT[s->selector[CS] >> 3].base : 0;
+}
+
 void execute(struct vector *v) {
-  chooseSelectors(&v->before, v->form->mode);
   for (int i = 0; i < v->patches; i++)
     memcpy((void *)(uintptr_t)v->patch[i].address, v->patch[i].bytes, v->patch[i].length);
-  uint8_t *code = (uint8_t *)(uintptr_t)(v->before.rip + (v->form->mode == 16 ? CODE : 0));
+  uint8_t *code = (uint8_t *)(uintptr_t)(v->before.rip + codeBase(&v->before));
   memcpy(code, v->bytes, (size_t)v->length);
   current = v;
   __asm__ volatile("int3" ::: "memory");

@@ -96,7 +96,7 @@ static bool excluded(int mode, const struct drawn *d) {
   case 1: return excludedOneByte(mode, d);
   case 2: return excludedTwoByte(mode, d);
   case 3: return among(d->opcode, "80-82 c8-cf d8-df f2-ff");
-  default: return among(d->opcode, "44-44 cc-cf df-df");
+  default: return among(d->opcode, "40-41 44-44 cc-cf df-df"); /* and the dot products: which NaN of several */
   }
 }
 
@@ -135,9 +135,9 @@ static void aimRegisters(struct vector *v) {
 }
 
 static void drawBytes(struct vector *v) {
-  static const uint8_t PREFIXES[] = {0x66, 0x66, 0x66, 0x67, 0xf2, 0xf2, 0xf3, 0xf3, 0xf0, 0x26, 0x2e, 0x36, 0x3e, 0x65};
+  static const uint8_t PREFIXES[] = {0x64, 0x66, 0x66, 0x66, 0x67, 0xf2, 0xf2, 0xf3, 0xf3, 0xf0, 0x26, 0x2e, 0x36, 0x3e, 0x65};
   int length = 0, mode = v->form->mode, prefixes = chance(3) ? (int)below(5) : (int)below(2);
-  for (int i = 0; i < prefixes; i++) v->bytes[length++] = PREFIXES[below(sizeof PREFIXES)];
+  for (int i = 0; i < prefixes; i++) v->bytes[length++] = PREFIXES[mode == 64 ? 1 + below(sizeof PREFIXES - 1) : below(sizeof PREFIXES)];
   if (mode == 64 && chance(3)) v->bytes[length++] = 0x40 | (uint8_t)below(16);
   uint32_t map = below(10);
   bool wanted = v->form->profile != INTEGER; /* the vector units: escapes and the maps behind 0F */
@@ -183,6 +183,42 @@ static void prepare(struct vector *v) {
   v->before.rip = v->seeded.rip;
 }
 
+/*
+ * Any segments: limits inside the windows, bases, expand-down, a stack of the other size. Registers point into one of
+ * them, often at its end.
+ */
+static const uint16_t CODES[2][4] = {{0x1f, 0x1f, 0x6f, 0x6f}, {0x0f, 0x0f, 0x67, 0x67}};
+static const uint16_t STACKS[] = {0x17, 0x27, 0x2f, 0x2f, 0x87, 0x8f, 0x9f, 0xa7};
+static const uint16_t OTHERS[] = {0x17, 0x27, 0x37, 0x3f, 0x47, 0x97, 0xaf, 0x0f, 0x4f, 0x67, 0x00, 0x2f};
+
+static uint32_t pointInto(uint16_t selector, bool narrow) {
+  const struct segment *s = &LDT[selector >> 3];
+  uint32_t window = s->base >= STACK16 && s->base < STACK + PAGE ? STACK : DATA;
+  uint32_t offset = window + below(PAGE) - s->base;
+  if (chance(3)) offset = s->limit - below(20) + 4;
+  if (s->kind == SEGMENT_DOWN && chance(8)) offset = (s->wide ? 0 : 0x10000) - below(20) + 4;
+  return narrow && !chance(6) ? offset & 0xffff : offset;
+}
+
+static void prepareSegments(struct vector *v) {
+  prepare(v);
+  int narrow = v->form->mode == 16;
+  uint16_t *selector = v->before.selector;
+  selector[CS] = CODES[!narrow][below(4)];
+  selector[SS] = STACKS[below(sizeof STACKS / sizeof *STACKS)];
+  static const int FREE[] = {ES, DS, FS, GS};
+  for (int i = 0; i < 4; i++) selector[FREE[i]] = OTHERS[below(sizeof OTHERS / sizeof *OTHERS)];
+  for (int i = 0; i < 8; i++)
+    if (i == RSP || i == RBP || chance(2))
+      v->before.gpr[i] = pointInto(i == RSP || i == RBP ? selector[SS] : selector[chance(3) ? ES : DS], narrow);
+  /* how far the CPU reads an instruction that does not exist is its own affair */
+  struct drawn d = look(v);
+  if (d.map != 1 && among(d.opcode, "04-04 0a-0a 0c-0c 24-27 36-36 39-39 3b-3f 7a-7b a6-a7")) v->skip = true;
+  const struct segment *code = &LDT[selector[CS] >> 3];
+  v->before.rip = CODE + 0x800 - code->base;
+  if (code->limit == 0xbff && chance(3)) v->before.rip = 0xc00 - below(12);
+}
+
 /* Not kept: what changed code, and what met memory that is not part of the vectors' world. */
 static void finish(struct vector *v) {
   uint8_t *code = (uint8_t *)(uintptr_t)CODE;
@@ -207,6 +243,7 @@ static void finish(struct vector *v) {
   if (missed && d.map == 2) memcpy(v->after.fx, v->before.fx, 5); /* MMX stores may have set TOP already */
   bool string = d.map == 1 && among(d.opcode, "a4-a7 aa-af");
   if (missed && string && (d.rep || d.repne) && among(d.opcode, "a6-a7 ae-af")) v->undefined = ARITHMETIC;
+  if (missed && d.map == 1 && d.opcode == 0x61) memcpy(v->after.gpr, v->before.gpr, sizeof v->after.gpr); /* POPA */
   if (missed && !string) forgetWrites(v);
 }
 
@@ -223,4 +260,10 @@ void randomForms(int mode) {
     f->prepare = prepare;
     f->finish = finish;
   }
+  if (mode == 64) return;
+  struct form *f = addForm(mode, "random segments", "90", 0, NO_RM);
+  f->options = OPT_REP | OPT_SEG_REG;
+  f->count = 1000;
+  f->prepare = prepareSegments;
+  f->finish = finish;
 }

@@ -127,6 +127,7 @@ static void runForm(const struct form *f) {
       v.skip = false;
       seedDraws(f->seed ^ ((uint32_t)i << 12) ^ (uint32_t)attempt * 0x9e3779b1u);
       seedState(&v.seeded, f, i);
+      chooseSelectors(&v.seeded, f->mode);
       v.before = v.seeded;
       encode(&v);
       if (!v.skip && f->prepare) f->prepare(&v);

@@ -132,6 +132,15 @@ extern const uint32_t segmentBase[3][SEGMENTS];
 uint32_t linearOf(int mode, int segment);
 
 /* execute.c */
+/* One entry of the LDT; the selector is 8 * entry + 7. */
+struct segment {
+  uint32_t base, limit; /* limit in bytes; of an expand-down segment the last offset that is not valid */
+  enum { SEGMENT_NONE, SEGMENT_DATA, SEGMENT_DOWN, SEGMENT_CODE } kind;
+  bool wide, readOnly, absent;
+};
+#define SEGMENT_COUNT 22
+extern const struct segment LDT[SEGMENT_COUNT];
+void chooseSelectors(struct state *s, int mode);
 void setUpMachine(void);
 void execute(struct vector *v);
 void setMemory(struct vector *v, uint32_t address, const void *bytes, uint32_t length);

@@ -151,6 +151,8 @@ void writeVector(const struct vector *v) {
   if (v->before.flags != v->seeded.flags) putFlags(v->before.flags);
   for (int i = 0; i < 16; i++)
     if (v->before.gpr[i] != v->seeded.gpr[i]) putGpr(i, v->before.gpr[i], mode);
+  for (uint32_t i = 0; i < SEGMENTS; i++)
+    if (v->before.selector[i] != v->seeded.selector[i]) put8(ITEM_SEGMENT), put8(i), put16(v->before.selector[i]);
   putFx(v->seeded.fx, v->before.fx);
   for (int i = 0; i < v->patches; i++) putMemory(v->patch[i].address, v->patch[i].bytes, v->patch[i].length);
   put8(ITEM_END);
