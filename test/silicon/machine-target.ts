@@ -27,8 +27,8 @@ const GDT = SYSTEM + 0x10000;
 const IDT = SYSTEM + 0x11000;
 const TSS = SYSTEM + 0x12000;
 const LDT_ADDRESS = SYSTEM + 0x13000;
-const HANDLER = SYSTEM + 0x18000;
-const HANDLER_BYTES = 16;
+export const HANDLER = SYSTEM + 0x18000;
+export const HANDLER_BYTES = 16;
 const STACK_TOP = SYSTEM + 0x20000;
 
 const KERNEL_CS = 0x08;
@@ -108,16 +108,16 @@ function taskState(): Uint8Array {
 }
 
 export class MachineTarget implements SiliconTarget {
-  private readonly machine: Machine;
-  private readonly vcpu: Vcpu;
-  private mode: Mode = 64;
+  protected readonly machine: Machine;
+  protected readonly vcpu: Vcpu;
+  protected mode: Mode = 64;
   /** The segments that the last vector started with. */
   private start: readonly Segment[] = [];
   /** Segments are not those any more: an exception was delivered, or a vector loaded one. */
   private segmentsMoved = true;
-  private frame: Uint8Array | undefined;
+  protected frame: Uint8Array | undefined;
 
-  private constructor(machine: Machine) {
+  protected constructor(machine: Machine) {
     this.machine = machine;
     this.vcpu = machine.vcpus[0]!;
   }
@@ -209,6 +209,11 @@ export class MachineTarget implements SiliconTarget {
   step(): { trap?: Trap } {
     const { reason } = this.machine.step(0);
     if (reason !== "stepped") throw new Error(`the machine stopped: ${reason}`);
+    return this.outcome();
+  }
+
+  /** The trap that brought the CPU to ring 0, if it is there. */
+  protected outcome(): { trap?: Trap } {
     if (this.vcpu.cpl !== 0) return {};
     const vector = (Number(this.vcpu.rip) - HANDLER) / HANDLER_BYTES;
     const frameAt = Number(this.vcpu.gpr.rsp);

@@ -143,19 +143,19 @@ function describeVector(vector: SiliconVector): string {
 /**
  * Runs all vectors of a file.
  *
- * @param accept - forms to run; all by default
+ * @param accept - vectors to run; all by default
  * @returns one report per form, in file order
  */
 export function runSiliconFile(
   file: SiliconFile,
   target: SiliconTarget,
-  accept: (form: SiliconForm) => boolean = () => true,
+  accept: (vector: SiliconVector) => boolean = () => true,
 ): FormReport[] {
   const reports = new Map<SiliconForm, FormReport>();
   const images = imagesOf();
   let mode: Mode | undefined;
   for (const vector of file.vectors()) {
-    if (!accept(vector.form)) continue;
+    if (!accept(vector)) continue;
     let report = reports.get(vector.form);
     if (!report) reports.set(vector.form, (report = { form: vector.form, total: 0, agreed: 0 }));
     if (vector.mode !== mode) {
