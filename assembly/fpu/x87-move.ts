@@ -8,7 +8,7 @@
  */
 import { addressOf } from "../cpu/address";
 import { Op } from "../cpu/op";
-import { checkWrite, read, write } from "../mem/access";
+import { checkWrite, read, wrap, write } from "../mem/access";
 import { Vcpu } from "../vcpu";
 import { write10 } from "./memory";
 import {
@@ -97,7 +97,7 @@ export function loadReal80(cpu: Vcpu, op: Op, fpu: Fpu): void {
   if (cpu.fault !== 0) return;
   const sig = read<u64>(cpu, gva);
   if (cpu.fault !== 0) return;
-  const high = read<u16>(cpu, gva + 8);
+  const high = read<u16>(cpu, wrap(cpu, gva + 8));
   if (cpu.fault !== 0) return;
   pushPlain(fpu, high, sig);
 }
@@ -141,7 +141,7 @@ export function loadBcd(cpu: Vcpu, op: Op, fpu: Fpu): void {
   if (cpu.fault !== 0) return;
   const low = read<u64>(cpu, gva);
   if (cpu.fault !== 0) return;
-  const high = <u32>read<u16>(cpu, gva + 8);
+  const high = <u32>read<u16>(cpu, wrap(cpu, gva + 8));
   if (cpu.fault !== 0) return;
   let value: u64 = (high >> 4) & 15;
   value = value * 10 + (high & 15);

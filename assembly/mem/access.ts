@@ -4,10 +4,12 @@
  * On a fault `cpu.fault` is set, a read returns 0 and a write has no effect at all, also when it crosses pages.
  * Addresses are linear (segment base added, checks done: cpu/address.ts), wrapped to 32 bits outside long mode.
  */
+import { CS } from "../abi";
 import { raiseWithError } from "../fault";
 import { ramBase } from "../layout";
 import { Vcpu } from "../vcpu";
 import { CR0_AM } from "../x86/cr";
+import { AR_L } from "../x86/descriptor";
 import { AC, PF_U } from "../x86/exception";
 import { AC_FLAG } from "../x86/eflags";
 import { beforeStore, pageHasCode } from "./code-map";
@@ -122,7 +124,7 @@ export function checkWrite(cpu: Vcpu, gva: u64, size: u32, alignment: u32): bool
 /** As `checkWrite`, with supervisor privilege. */
 export function checkWriteSystem(cpu: Vcpu, gva: u64, size: u32): bool {
   if (translate(cpu, gva, ACCESS_WRITE) === NO_GPA) return false;
-  const last = wrap(cpu, gva + size - 1);
+  const last = wrapSystem(cpu, gva + size - 1);
   return ((last ^ gva) & PAGE) === 0 || translate(cpu, last & PAGE, ACCESS_WRITE) !== NO_GPA;
 }
 
@@ -195,7 +197,18 @@ export function accessOf(cpu: Vcpu, tag: u32): u32 {
   return cpu.cpl === 3 ? PF_U : cpu.eflags & AC_FLAG ? ACCESS_SMAP_AC : 0;
 }
 
-function wrap(cpu: Vcpu, gva: u64): u64 {
+/**
+ * Address of a later part of an access: 32 bits outside long mode and, through a segment, in compatibility mode.
+ *
+ * Not modelled: the wrap in compatibility mode at CPL 0 to 2, whose accesses are not told from those to system tables.
+ */
+export function wrap(cpu: Vcpu, gva: u64): u64 {
+  if (cpu.paging !== PAGING_4LEVEL) return gva & 0xffffffff;
+  return cpu.cpl === 3 && !(cpu.segment(CS).ar & AR_L) ? gva & 0xffffffff : gva;
+}
+
+/** The same for tables whose addresses have 64 bits in all of long mode. */
+function wrapSystem(cpu: Vcpu, gva: u64): u64 {
   return cpu.paging === PAGING_4LEVEL ? gva : gva & 0xffffffff;
 }
 
@@ -231,7 +244,8 @@ export function readSlow<T>(cpu: Vcpu, gva: u64, tag: u32): T {
     else fillDevice(tlbDeviceRead, gva, gpa, tag);
     return physicalRead<T>(cpu, gpa);
   }
-  const gpa2 = translate(cpu, wrap(cpu, gva + room), access);
+  const next = tag === cpu.asid ? wrapSystem(cpu, gva + room) : wrap(cpu, gva + room);
+  const gpa2 = translate(cpu, next, access);
   if (gpa2 === NO_GPA) return <T>0;
   if ((tag & 3) === TAG_SLOW) dataAccess(cpu, gva, size, false);
   let value: u64 = 0;
@@ -266,7 +280,8 @@ export function writeSlow<T>(cpu: Vcpu, gva: u64, value: T, tag: u32): void {
     physicalWrite<T>(cpu, gpa, value);
     return;
   }
-  const gpa2 = translate(cpu, wrap(cpu, gva + room), access);
+  const next = tag === cpu.asid ? wrapSystem(cpu, gva + room) : wrap(cpu, gva + room);
+  const gpa2 = translate(cpu, next, access);
   if (gpa2 === NO_GPA) return;
   if ((tag & 3) === TAG_SLOW) dataAccess(cpu, gva, size, true);
   for (let i: u32 = 0; i < size; i++) {
