@@ -7,9 +7,9 @@ import { disagreements, runSiliconFile } from "./runner.js";
 import { runsTranslated, TranslatedTarget } from "./translated-target.js";
 
 const DIRECTORY = new URL(".", import.meta.url);
-const FILES = readdirSync(DIRECTORY, { recursive: true, encoding: "utf8" })
-  .filter((name) => name.endsWith(".bin"))
-  .toSorted();
+const FILES = ["amd", "intel"].flatMap((maker) =>
+  readdirSync(new URL(`${maker}/`, DIRECTORY)).map((name) => `${maker}/${name}`),
+);
 const open = (name: string) => readSiliconFile(readFileSync(new URL(name, DIRECTORY)));
 
 const BUILDS = ["release", "debug"] as const;

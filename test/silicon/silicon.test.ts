@@ -7,7 +7,9 @@ import type { SiliconVector } from "./reader.js";
 import { copyState, emptyState, type CpuState } from "./state.js";
 
 const DIRECTORY = new URL(".", import.meta.url);
-const FILES = readdirSync(DIRECTORY).filter((name) => name.endsWith(".bin"));
+const FILES = ["amd", "intel"].flatMap((maker) =>
+  readdirSync(new URL(`${maker}/`, DIRECTORY)).map((name) => `${maker}/${name}`),
+);
 const open = (name: string) => readSiliconFile(readFileSync(new URL(name, DIRECTORY)));
 
 /** A target that plays the recording back, once with a flaw: shows that the runner sees what it should see. */
@@ -85,13 +87,13 @@ describe("silicon vectors", () => {
   });
 
   it("agree with their own recording", () => {
-    const file = open("integer64.bin");
+    const file = open("amd/integer64.bin");
     const reports = runSiliconFile(file, new Playback(file.vectors(), () => {}));
     expect(disagreements(reports)).toBe("");
   });
 
   it("show a wrong register, flag and byte of memory", () => {
-    const file = open("integer64.bin");
+    const file = open("amd/integer64.bin");
     const flaws = (vector: SiliconVector, state: CpuState) => {
       if (vector.index !== 3) return;
       if (vector.form.name === "add Eb,Gb reg") state.gpr[5]! ^= 1n;

@@ -348,7 +348,7 @@ void encode(struct vector *v) {
     return;
   }
 
-  uint32_t place = below(24), codeBase = f->mode == 16 ? 0 : CODE;
+  uint32_t place = f->options & OPT_NO_FAR_END ? 3 : below(24), codeBase = f->mode == 16 ? 0 : CODE;
   if (place == 0) v->before.rip = codeBase + CODE_BYTES - (uint32_t)v->length;
   else if (place == 1) v->before.rip = codeBase + PAGE - below((uint32_t)v->length);
   else if (place == 2) v->before.rip = codeBase + PAGE - (uint32_t)v->length;
@@ -360,5 +360,8 @@ void encode(struct vector *v) {
   if (memory) {
     v->ea = effective(v, &a, nextRip) + linearOf(f->mode, segmentUsed(&a));
     if (f->mode != 64) v->ea = (uint32_t)v->ea;
+    /* Linux slows locks over two cache lines down, on CPUs that tell it of them, until nothing moves. */
+    bool locks = f->lock || strncmp(f->name, "xchg", 4) == 0 || strstr(f->name, "xchg") == f->name + 3;
+    if (locks && (v->ea & 63) + (uint64_t)f->access > 64) v->skip = true;
   }
 }

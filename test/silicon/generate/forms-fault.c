@@ -18,7 +18,7 @@ static void privileged(int mode) {
       {"mov r,cr2", "0f 20 d1"}, {"mov r,cr3", "0f 20 d9"}, {"mov r,cr4", "0f 20 e3"}, {"mov cr0,r", "0f 22 c1"},
       {"mov cr3,r", "0f 22 d9"}, {"mov cr4,r", "0f 22 e3"}, {"mov r,dr0", "0f 21 c1"}, {"mov r,dr7", "0f 21 f9"},
       {"mov dr7,r", "0f 23 f9"}, {"mov dr3,r", "0f 23 d9"}, {"lldt", "0f 00 d0"}, {"ltr", "0f 00 d8"},
-      {"lmsw", "0f 01 f0"}};
+      {"lmsw", "0f 01 f0"}, {"rdpmc", "0f 33"}, {"rsm", "0f aa"}, {"sysexit", "0f 35"}};
   for (unsigned i = 0; i < sizeof FORMS / sizeof *FORMS; i++)
     raw(mode, FORMS[i].name, FORMS[i].code, 3);
   static const struct { const char *name, *code; } MEMORY[] = {

@@ -25,6 +25,40 @@ static void loadSelector(struct vector *v) {
   else if (insideData(v->ea, 2)) v->skip = true;
 }
 
+/*
+ * The stack segment: single stepping traps only behind the next instruction, which is the breakpoint that fills the window.
+ * What is written down is the state before that one.
+ */
+static const uint16_t STACK_SELECTORS[] = {0x17, 0x27, 0x2f, 0x37, 0x87, 0x8f, 0x9f, 0xa7, 0x2b,
+                                           0x47, 0x0f, 0x57, 0x5f, 0x00, 0x03, 0x14, 0x26, 0x7c};
+
+static uint16_t pickStack(void) { return STACK_SELECTORS[below(sizeof STACK_SELECTORS / sizeof *STACK_SELECTORS)]; }
+
+static void loadStack(struct vector *v) {
+  uint16_t selector = pickStack();
+  if (v->form->rm == RM_REG) putReg(v, v->rm, 16, selector);
+  else if (isWritable(v->ea, 2) && v->ea < STACK) setMemory(v, (uint32_t)v->ea, &selector, 2);
+  else if (insideData(v->ea, 2)) v->skip = true;
+}
+
+static void popStack(struct vector *v) {
+  uint32_t image = pickStack() | draw() << 16;
+  setMemory(v, stackLinear(v), &image, (uint32_t)v->form->size / 8);
+}
+
+static void stackPointer(struct vector *v) {
+  uint32_t bytes = (uint32_t)v->form->size / 8;
+  uint64_t image = (uint64_t)pickStack() << v->form->size | (boundary32() & maskOf(v->form->size));
+  if (isWritable(v->ea, bytes + 2) && v->ea < STACK) setMemory(v, (uint32_t)v->ea, &image, bytes + 2);
+  else if (insideData(v->ea, bytes + 2)) v->skip = true;
+}
+
+static void beforeBreakpoint(struct vector *v) {
+  if (!v->trap.taken || v->trap.vector != 3) return;
+  v->trap.taken = false;
+  v->after.rip--;
+}
+
 static void popSelector(struct vector *v) {
   uint32_t image = pickSelector() | draw() << 16;
   setMemory(v, stackLinear(v), &image, (uint32_t)v->form->size / 8);
@@ -45,9 +79,12 @@ static uint16_t codeSelector(void) {
   return CODE_SELECTORS[below(sizeof CODE_SELECTORS / sizeof *CODE_SELECTORS)];
 }
 
+/* 64-bit code too, but not from a 16-bit stack: in which mode that is used then, the manual does not say. */
+static uint16_t codeSelectorFrom(int mode) { return mode == 32 && chance(6) ? 0x33 : codeSelector(); }
+
 static uint64_t farTarget(const struct vector *v) {
   uint32_t offset = chance(2) ? boundary32() : below(0x10000);
-  return (uint64_t)codeSelector() << v->form->size | (offset & maskOf(v->form->size));
+  return (uint64_t)codeSelectorFrom(v->form->mode) << v->form->size | (offset & maskOf(v->form->size));
 }
 
 static void farImmediate(struct vector *v) {
@@ -81,6 +118,12 @@ static void farReturn(struct vector *v) {
     v->before.flags &= ~(uint32_t)NT;
   }
   setMemory(v, stackLinear(v), image, length);
+}
+
+/* EFLAGS.NT: IA-32e mode has no task to return to. */
+static void nested(struct vector *v) {
+  farReturn(v);
+  v->before.flags |= NT;
 }
 
 static void bounds(struct vector *v) {
@@ -163,6 +206,7 @@ static void oldForms(int mode) {
     simple(mode, NAMED("retf %c"), "cb", size, farReturn);
     simple(mode, NAMED("retf Iw %c"), "ca iw", size, farReturn);
     simple(mode, NAMED("iret %c"), "cf", size, farReturn);
+    simple(mode, NAMED("nested iret %c"), "cf", size, nested)->count = 6;
   }
 }
 
@@ -213,7 +257,28 @@ static void farForms64(void) {
   }
 }
 
+static void stackSegmentForms(int mode) {
+  char text[32];
+  struct rm_forms f = addRm(mode, "mov SS,Ew", "8e /2", 16, OPT_NO_66, 0, false);
+  f.reg->prepare = f.mem->prepare = loadStack;
+  f.reg->finish = f.mem->finish = beforeBreakpoint;
+  f.reg->options |= OPT_NO_FAR_END, f.mem->options |= OPT_NO_FAR_END;
+  for (int size = 16; size <= 32; size *= 2) {
+    char s = SUFFIX[size];
+    struct form *p = addForm(mode, NAMED("lss G%c,M"), "0f b2 /r", size, RM_MEM);
+    p->access = size / 8 + 2;
+    p->prepare = stackPointer;
+    p->finish = beforeBreakpoint;
+    p->options = OPT_NO_FAR_END;
+    if (mode == 64) continue;
+    p = simple(mode, NAMED("pop ss %c"), "17", size, popStack);
+    p->finish = beforeBreakpoint;
+    p->options = OPT_NO_FAR_END;
+  }
+}
+
 void legacyForms(int mode) {
+  stackSegmentForms(mode);
   if (mode != 64) oldForms(mode);
   else farForms64();
   char text[32];

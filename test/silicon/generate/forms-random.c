@@ -57,12 +57,14 @@ static bool among(int opcode, const char *list) {
 static bool excludedOneByte(int mode, const struct drawn *d) {
   int reg = d->modrm >> 3 & 7;
   bool memory = d->modrm < 0xc0;
-  /* segments pushed, PUSHA, EVEX, far transfers, PUSHF, POPF, VEX, POP SS, ENTER, IRET, ICEBP, INT */
-  if (among(d->opcode, "06-06 0e-0e 16-17 1e-1e 60-60 62-62 9a-9a 9c-9d c4-c5 c8-c8 ca-cb cd-cd cf-cf ea-ea f1-f1")) return true;
+  /* segments pushed, POP SS, PUSHF, POPF, INT, ICEBP; in 64-bit mode EVEX and VEX */
+  if (among(d->opcode, "06-06 0e-0e 16-17 1e-1e 9c-9d cd-cd f1-f1")) return true;
+  if (mode == 64 && among(d->opcode, "62-62 c4-c5")) return true;
+  if (mode != 64 && among(d->opcode, "62-62 c4-c5") && !memory) return true;
   if (d->opcode == 0x8e && reg == SS) return true;
   if (d->opcode == 0x8f && reg != 0) return true;                         /* XOP */
   if ((d->opcode & 0xfe) == 0xc6 && d->modrm == 0xf8) return true;        /* XABORT, XBEGIN */
-  if (d->opcode == 0xff && (reg == 3 || reg == 5)) return true;           /* far */
+  if (d->wide && d->opcode == 0xff && (reg == 3 || reg == 5)) return true; /* AMD takes no 64-bit far pointer */
   if (mode == 64 && d->opsize) {                                          /* near branches: maker to maker */
     if (among(d->opcode, "70-7f c2-c3 e0-e3 e8-e9 eb-eb")) return true;
     if (d->opcode == 0xff && (reg == 2 || reg == 4)) return true;
@@ -241,6 +243,7 @@ static void finish(struct vector *v) {
   for (int i = 0; i < SEGMENTS; i++) /* a selector of the kernel's GDT */
     if (v->after.selector[i] != v->before.selector[i] && !(v->after.selector[i] & 4) && v->after.selector[i] > 3) v->skip = true;
   if (missed && d.map == 2) memcpy(v->after.fx, v->before.fx, 5); /* MMX stores may have set TOP already */
+  if (vector == 14 && d.map == 1 && among(d.opcode, "ca-cb cf-cf")) v->skip = true; /* which part is read first */
   bool string = d.map == 1 && among(d.opcode, "a4-a7 aa-af");
   if (missed && string && (d.rep || d.repne) && among(d.opcode, "a6-a7 ae-af")) v->undefined = ARITHMETIC;
   if (missed && d.map == 1 && d.opcode == 0x61) memcpy(v->after.gpr, v->before.gpr, sizeof v->after.gpr); /* POPA */

@@ -321,6 +321,20 @@ static void later(void) {
   addRm(64, "crc32 G,Eq", "f2 0f 38 f1 /r", 64, 0, 0, false);
 }
 
+/* FXSAVE and FXRSTOR where there are eight XMM registers. */
+void saveForms(int mode) {
+  for (int restore = 0; restore < 2; restore++) {
+    struct form *f = addForm(mode, restore ? "fxrstor mem" : "fxsave mem", restore ? "0f ae /1" : "0f ae /0", 0, RM_MEM);
+    f->options = A | (restore ? OPT_ANY_TARGET : W | OPT_SAFE);
+    f->access = 512;
+    f->profile = PACKED;
+    f->area = restore ? AREA_INTEGER : AREA_PACKED;
+    if (restore) f->prepare = fxrstorImage;
+    else f->finish = ignoreReserved;
+    f->count = restore ? 40 : 20;
+  }
+}
+
 void sseForms(void) {
   arithmetic();
   conversions();

@@ -5,8 +5,10 @@
 
 enum { C0 = 0x100, C1 = 0x200, C2 = 0x400, C3 = 0x4000, OTHERS = C0 | C2 | C3, ALL_CODES = OTHERS | C1 };
 
+static int mode;
+
 static struct form *reg(const char *name, const char *encoding, uint16_t undefinedStatus, int count) {
-  struct form *f = addForm(64, name, encoding, 0, NO_RM);
+  struct form *f = addForm(mode, name, encoding, 0, NO_RM);
   f->profile = X87;
   f->undefinedStatus = undefinedStatus;
   f->count = count;
@@ -28,12 +30,13 @@ static struct form *stackReg(const char *name, const char *encoding, uint16_t un
 
 /* An unmasked exception keeps a result from being stored; whether memory is asked first differs from maker to maker. */
 static void maskUnlessWritable(struct vector *v) {
-  if (!isWritable(v->ea, (uint32_t)v->form->access)) v->before.fx[0] |= 0x3f;
+  bool throughCode = memchr(v->bytes, 0x2e, 2) != NULL; /* a CS prefix: no writes */
+  if (throughCode || !isWritable(v->ea, (uint32_t)v->form->access)) v->before.fx[0] |= 0x3f;
 }
 
 static struct form *mem(const char *name, const char *encoding, int access, enum area area, uint32_t options,
                         uint16_t undefinedStatus, int count) {
-  struct form *f = addForm(64, name, encoding, 0, RM_MEM);
+  struct form *f = addForm(mode, name, encoding, 0, RM_MEM);
   f->profile = X87;
   f->access = access;
   f->area = area;
@@ -126,19 +129,20 @@ static void controlWord(struct vector *v) {
   else if (insideData(v->ea, 2)) v->skip = true;
 }
 
-/* The 28-byte environment, and the 108 bytes of FRSTOR. Nothing pending: what would be comes by `pending`. */
+/* The environment, 28 or 14 bytes, and the registers of FRSTOR. Nothing pending: what would be comes by `pending`. */
 static void environment(struct vector *v) {
   uint8_t image[108];
   static struct state other;
   seedState(&other, v->form, v->index + 1000);
-  uint32_t length = (uint32_t)v->form->access;
+  uint32_t length = (uint32_t)v->form->access, word = v->form->size == 16 ? 2 : 4, at = 7 * word;
   memset(image, 0, sizeof image);
+  if (word == 4) image[2] = image[6] = image[10] = 0xff;
   memcpy(image, other.fx, 2);
-  image[2] = image[6] = image[10] = 0xff;
-  memcpy(image + 4, other.fx + 2, 2);
+  memcpy(image + word, other.fx + 2, 2);
   uint16_t tags = (uint16_t)draw();
-  memcpy(image + 8, &tags, 2);
-  for (int i = 0; i < 8; i++) memcpy(image + 28 + 10 * i, other.fx + 32 + 16 * i, 10);
+  memcpy(image + 2 * word, &tags, 2);
+  if (length > at)
+    for (uint32_t i = 0; i < 8; i++) memcpy(image + at + 10 * i, other.fx + 32 + 16 * i, 10);
   if (insideData(v->ea, length) && v->ea + length <= DATA + WRITABLE_BYTES) setMemory(v, (uint32_t)v->ea, image, length);
   else if (insideData(v->ea, length)) v->skip = true;
 }
@@ -153,11 +157,18 @@ static void ignorePointers(struct vector *v) {
 /* The environment and the state as they are stored, in both formats of protected mode. */
 static void stores(void) {
   static const struct { const char *name, *code; int size, access; } ROWS[] = {
-      {"fnstenv", "d9 /6", 0, 28}, {"fnstenv w", "d9 /6", 16, 14}, {"fnsave", "dd /6", 0, 108}, {"fnsave w", "dd /6", 16, 94}};
+      {"fnstenv", "d9 /6", 32, 28}, {"fnstenv w", "d9 /6", 16, 14}, {"fnsave", "dd /6", 32, 108}, {"fnsave w", "dd /6", 16, 94}};
   for (int i = 0; i < 4; i++) {
     struct form *f = mem(ROWS[i].name, ROWS[i].code, ROWS[i].access, AREA_INTEGER, OPT_SAFE | OPT_WRITES, i < 2 ? ALL_CODES : 0, 30);
     f->size = ROWS[i].size;
     f->finish = ignorePointers;
+  }
+  static const struct { const char *name, *code; int size, access; } LOADS[] = {
+      {"fldenv", "d9 /4", 32, 28}, {"fldenv w", "d9 /4", 16, 14}, {"frstor", "dd /4", 32, 108}, {"frstor w", "dd /4", 16, 94}};
+  for (int i = 0; i < 4; i++) {
+    struct form *f = mem(LOADS[i].name, LOADS[i].code, LOADS[i].access, AREA_INTEGER, OPT_SAFE, 0, 40);
+    f->size = LOADS[i].size;
+    f->prepare = environment;
   }
 }
 
@@ -196,8 +207,6 @@ static void control(void) {
   mem("fldcw", "d9 /5", 2, AREA_PACKED, 0, ALL_CODES, 40)->prepare = controlWord;
   mem("fnstcw", "d9 /7", 2, AREA_PACKED, OPT_WRITES, ALL_CODES, 20);
   mem("fnstsw m16", "dd /7", 2, AREA_PACKED, OPT_WRITES, ALL_CODES, 20);
-  mem("fldenv", "d9 /4", 28, AREA_INTEGER, OPT_SAFE, 0, 40)->prepare = environment;
-  mem("frstor", "dd /4", 108, AREA_INTEGER, OPT_SAFE, 0, 30)->prepare = environment;
   mem("fbld m80", "df /4", 10, AREA_INTEGER, 0, OTHERS, 60)->prepare = decimalOperand;
 }
 
@@ -273,7 +282,8 @@ static void pendingForms(void) {
   }
 }
 
-void x87Forms(void) {
+void x87Forms(int of) {
+  mode = of;
   arithmetic();
   moves();
   control();

@@ -18,6 +18,10 @@ static void system64(void) { stackForms(64), stringForms(64), legacyForms(64), f
 static void system32(void) { stackForms(32), stringForms(32), legacyForms(32), faultForms(32); }
 static void system16(void) { stackForms(16), stringForms(16), legacyForms(16), faultForms(16); }
 
+static void x87In64(void) { x87Forms(64); }
+static void x87In32(void) { x87Forms(32), saveForms(32); }
+static void x87In16(void) { x87Forms(16), saveForms(16); }
+
 static void random64(void) { randomForms(64); }
 static void random32(void) { randomForms(32); }
 static void random16(void) { randomForms(16); }
@@ -34,7 +38,9 @@ static const struct {
     {"system16", system16},
     {"sse64", sseForms},
     {"mmx64", mmxForms},
-    {"x87", x87Forms},
+    {"x87", x87In64},
+    {"x87-32", x87In32},
+    {"x87-16", x87In16},
     {"random64", random64},
     {"random32", random32},
     {"random16", random16},

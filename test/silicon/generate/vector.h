@@ -85,6 +85,7 @@ enum {
   OPT_SEG_REG = 4096, /* /r is a segment register */
   OPT_NO_PREFIX = 8192, /* neither segment nor address size prefix */
   OPT_ANY_TARGET = 16384, /* address registers keep their random values now and then */
+  OPT_NO_FAR_END = 65536, /* not at the end of the code window: the next instruction runs too */
   OPT_NO_66 = 131072, /* operand size is by the mode or by a mandatory prefix */
 };
 
@@ -168,6 +169,7 @@ void legacyForms(int mode);
 void faultForms(int mode);
 void sseForms(void);
 void mmxForms(void);
-void x87Forms(void);
+void x87Forms(int mode);
+void saveForms(int mode);
 void randomForms(int mode);
 #endif
