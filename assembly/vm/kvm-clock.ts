@@ -6,18 +6,14 @@
  * the same moment of every run: the calendar starts at `EPOCH_SECONDS`.
  * Not modelled: an update when the guest moves its TSC: it has to write MSR_KVM_SYSTEM_TIME again.
  */
-import { BANK_KVM_SYSTEM_TIME, bankRead, bankWrite } from "../cpu/msr-bank";
+import { BANK_KVM_SYSTEM_TIME, storedRead, storedWrite } from "../cpu/msr-bank";
 import { offers } from "../cpu/features";
 import { readTsc } from "../cpu/tsc";
 import { ramBase } from "../layout";
 import { beforeStore } from "../mem/code-map";
 import { isRam } from "../mem/physical";
 import { Vcpu } from "../vcpu";
-import {
-  FEATURE_KVM_CLOCKSOURCE,
-  FEATURE_KVM_CLOCKSOURCE2,
-  FEATURE_KVM_CLOCKSOURCE_STABLE,
-} from "../x86/cpuid";
+import { FEATURE_KVM_CLOCKSOURCE_STABLE } from "../x86/cpuid";
 import {
   MSR_KVM_SYSTEM_TIME,
   MSR_KVM_SYSTEM_TIME_NEW,
@@ -40,15 +36,6 @@ const TSC_STABLE: u8 = 1;
 
 let wallClock: u64 = 0;
 
-/** Value of the last successful read. */
-export let kvmClockValue: u64 = 0;
-
-function exists(msr: u32): bool {
-  if (msr === MSR_KVM_WALL_CLOCK_NEW || msr === MSR_KVM_SYSTEM_TIME_NEW)
-    return offers(FEATURE_KVM_CLOCKSOURCE2);
-  return offers(FEATURE_KVM_CLOCKSOURCE);
-}
-
 /** True for the four MSRs of the clock. */
 export function isKvmClockMsr(msr: u32): bool {
   return (
@@ -59,30 +46,28 @@ export function isKvmClockMsr(msr: u32): bool {
   );
 }
 
-/** @returns false for #GP: CPUID does not offer it; the value is in `kvmClockValue` */
-export function readKvmClock(cpu: Vcpu, msr: u32): bool {
-  if (!exists(msr)) return false;
-  const isWall = msr === MSR_KVM_WALL_CLOCK_NEW || msr === MSR_KVM_WALL_CLOCK;
-  kvmClockValue = isWall ? wallClock : bankRead(cpu, BANK_KVM_SYSTEM_TIME);
-  return true;
+function isWallClock(msr: u32): bool {
+  return msr === MSR_KVM_WALL_CLOCK_NEW || msr === MSR_KVM_WALL_CLOCK;
 }
 
-/** @param value - guest-physical address; bit 0 of the system time's switches it on @returns false for #GP */
-export function writeKvmClock(cpu: Vcpu, msr: u32, value: u64): bool {
-  if (!exists(msr)) return false;
-  if (msr === MSR_KVM_WALL_CLOCK_NEW || msr === MSR_KVM_WALL_CLOCK) {
+export function readKvmClock(cpu: Vcpu, msr: u32): u64 {
+  return isWallClock(msr) ? wallClock : storedRead(cpu, BANK_KVM_SYSTEM_TIME);
+}
+
+/** @param value - guest-physical address; bit 0 of the system time's switches it on */
+export function writeKvmClock(cpu: Vcpu, msr: u32, value: u64): void {
+  if (isWallClock(msr)) {
     wallClock = value;
     storeWallClock(value);
   } else {
-    bankWrite(cpu, BANK_KVM_SYSTEM_TIME, value);
+    storedWrite(cpu, BANK_KVM_SYSTEM_TIME, value);
     if (value & ENABLED) storeSystemTime(cpu, value & ~ENABLED);
   }
-  return true;
 }
 
 /** INIT switches the clock of a CPU off (KVM `kvmclock_reset`). */
 export function resetKvmClock(cpu: Vcpu): void {
-  bankWrite(cpu, BANK_KVM_SYSTEM_TIME, 0);
+  storedWrite(cpu, BANK_KVM_SYSTEM_TIME, 0);
 }
 
 /** struct pvclock_wall_clock: version, seconds, nanoseconds. An address outside RAM is ignored. */

@@ -6,19 +6,11 @@
 import { HALTED, RUNNABLE, TRACE_CPU_MODE } from "../abi";
 import { Lapic } from "../apic/lapic";
 import { readMmio, writeMmio } from "../apic/mmio";
-import {
-  MSR_APIC_BASE,
-  MSR_KVM_PV_EOI,
-  msrValue,
-  readApicMsr,
-  writeApicMsr,
-  writeX2apicMsr,
-} from "../apic/msr";
+import { MSR_APIC_BASE, msrValue, readApicMsr, writeApicMsr, writeX2apicMsr } from "../apic/msr";
 import { readCr8, writeCr8 } from "../apic/priority";
 import { setWake as setLapicWake } from "../apic/requests";
 import { blockEnd, leaveBlock } from "../cpu/control";
 import { noteDataAccess } from "../cpu/dr";
-import { offers } from "../cpu/features";
 import { lineWritten } from "../cpu/monitor";
 import { locateRegion } from "../cpu/run";
 import { setMsrValue, setPlatform, setWake as setMonitorWake } from "../cpu/platform";
@@ -26,12 +18,11 @@ import { setApicPage, setDataAccess, setLineWritten } from "../mem/hooks";
 import { flushTlb } from "../mem/space";
 import { REGION_GOES_ON, REGION_LEAVES, REGION_REFUSED } from "../op-abi";
 import { Vcpu } from "../vcpu";
-import { FEATURE_KVM_PV_EOI } from "../x86/cpuid";
 import { X2APIC_FIRST, X2APIC_LAST } from "../x86/msr";
 import { preciseNs } from "./clock";
 import { takeLapicInterrupt } from "./events";
 import { hypercall } from "./hypercall";
-import { isKvmClockMsr, kvmClockValue, readKvmClock, writeKvmClock } from "./kvm-clock";
+import { isKvmClockMsr, readKvmClock, writeKvmClock } from "./kvm-clock";
 import { fetchPvEoi } from "./pv-eoi";
 import { wake } from "./run";
 import { apicMode, emitCpu } from "./trace";
@@ -51,19 +42,13 @@ function leaveIfRequested(cpu: Vcpu): void {
   if (cpu.request !== 0) leaveBlock();
 }
 
-/** KVM's MSR exists where CPUID offers the feature. */
-function exists(msr: u32): bool {
-  return msr !== MSR_KVM_PV_EOI || offers(FEATURE_KVM_PV_EOI);
-}
-
 function msrRead(cpu: Vcpu, msr: u32): bool {
   if (isKvmClockMsr(msr)) {
-    if (!readKvmClock(cpu, msr)) return false;
-    setMsrValue(kvmClockValue);
+    setMsrValue(readKvmClock(cpu, msr));
     return true;
   }
   fetchPvEoi(cpu);
-  if (!exists(msr) || !readApicMsr(Lapic.of(cpu), msr, preciseNs())) return false;
+  if (!readApicMsr(Lapic.of(cpu), msr, preciseNs())) return false;
   setMsrValue(msrValue);
   return true;
 }
@@ -89,10 +74,13 @@ export function regionWriteMsr(cpu: Vcpu, msr: u32, value: u64, left: u32): u32 
 
 function msrWrite(cpu: Vcpu, msr: u32, value: u64): bool {
   if (msr >= X2APIC_FIRST && msr <= X2APIC_LAST) return writeX2apic(cpu, msr, value);
-  if (isKvmClockMsr(msr)) return writeKvmClock(cpu, msr, value);
+  if (isKvmClockMsr(msr)) {
+    writeKvmClock(cpu, msr, value);
+    return true;
+  }
   fetchPvEoi(cpu);
   const modeBefore = apicMode(cpu);
-  if (!exists(msr) || !writeApicMsr(Lapic.of(cpu), msr, value, preciseNs())) return false;
+  if (!writeApicMsr(Lapic.of(cpu), msr, value, preciseNs())) return false;
   leaveIfRequested(cpu);
   // The register page may have moved.
   if (msr === MSR_APIC_BASE) {

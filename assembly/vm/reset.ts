@@ -7,7 +7,7 @@ import { CS, ES, GS, LDTR, TR, VCPU_LAPIC } from "../abi";
 import { DR6_RESET, DR7_RESET } from "../cpu/dr";
 import { setArithmetic } from "../cpu/flags";
 import { updateMode } from "../cpu/mode";
-import { MISC_ENABLE_RESET } from "../cpu/msr";
+import { MISC_ENABLE_RESET } from "../cpu/msr-table";
 import { resetFpu } from "../fpu/state";
 import { flushTlb } from "../mem/space";
 import { Vcpu } from "../vcpu";

@@ -70,7 +70,6 @@ const OTHERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "fpu/x87-math": "lastQuotient",
     "fpu/x87-numbers": "bits high sig",
     "fpu/transcendental": "accHi accLo fixedHi fixedLo restHi restLo quadrant",
-    "vm/kvm-clock": "kvmClockValue",
     "vm/state-hash": "low high",
   },
 };
@@ -104,6 +103,7 @@ const MEMORY: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   },
   constant: {
     "apic/policy": "limits",
+    "cpu/msr-table": "rows",
   },
   scratch: {
     "apic/trace": "messageRecord targetRecord",
