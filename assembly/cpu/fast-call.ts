@@ -38,11 +38,11 @@ const DATA: u32 = AR_WRITABLE | AR_ACCESSED | AR_DB;
 /** Flags that SYSCALL may clear and SYSRET loads. */
 const FLAGS: u32 = ARITHMETIC | TF | IF | DF_FLAG | IOPL | NT | AC_FLAG | ID;
 
-/** Loads CS and SS (the selector after it) for ring 0 or 3. @param size - AR_L or AR_DB */
+/** Loads CS and SS for ring 0 or 3. @param size - AR_L or AR_DB */
 function enter(cpu: Vcpu, selector: u32, stack: u32, cpl: u32, size: u32): void {
   const dpl = cpl === 3 ? AR_DPL : 0;
-  commitFlat(cpu, CS, (selector & 0xfffc) | cpl, CODE | size | dpl);
-  commitFlat(cpu, SS, (stack & 0xfffc) | cpl, DATA | dpl);
+  commitFlat(cpu, CS, selector & 0xffff, CODE | size | dpl);
+  commitFlat(cpu, SS, stack & 0xffff, DATA | dpl);
   cpu.cpl = cpl;
 }
 
@@ -62,11 +62,12 @@ export function syscall(cpu: Vcpu, op: Op): void {
     raise(cpu, UD);
     return;
   }
-  const selector = <u32>(cpu.star >> 32) & 0xfffc;
+  const selector = <u32>(cpu.star >> 32);
   cpu.rcx = nextRip(cpu, op);
   cpu.r11 = rflags(cpu);
   setRflags(cpu, 0, <u32>cpu.sfmask & (FLAGS | RF));
-  enter(cpu, selector, selector + 8, 0, AR_L);
+  // The RPL is taken off CS alone.
+  enter(cpu, selector & 0xfffc, selector + 8, 0, AR_L);
   updateMode(cpu);
   jumpTo(cpu, op, long ? cpu.lstar : cpu.cstar);
   stepAfter(cpu);
@@ -88,7 +89,7 @@ export function sysret(cpu: Vcpu, op: Op): void {
   const rip = wide ? cpu.rcx : cpu.rcx & 0xffffffff;
   setRflags(cpu, <u32>cpu.r11, FLAGS | RF);
   cpu.eflags &= ~RF;
-  enter(cpu, wide ? selector + 16 : selector, selector + 8, 3, wide ? AR_L : AR_DB);
+  enter(cpu, (wide ? selector + 16 : selector) | 3, (selector + 8) | 3, 3, wide ? AR_L : AR_DB);
   updateMode(cpu);
   jumpTo(cpu, op, rip);
   stepAfter(cpu);
@@ -128,8 +129,8 @@ export function sysexit(cpu: Vcpu, op: Op): void {
     return;
   }
   cpu.rsp = wide ? cpu.rcx : cpu.rcx & 0xffffffff;
-  if (wide) enter(cpu, selector + 32, selector + 40, 3, AR_L);
-  else enter(cpu, selector + 16, selector + 24, 3, AR_DB);
+  const code = (selector + (wide ? 32 : 16)) | 3;
+  enter(cpu, code, code + 8, 3, wide ? AR_L : AR_DB);
   updateMode(cpu);
   jumpTo(cpu, op, wide ? cpu.rdx : cpu.rdx & 0xffffffff);
 }
