@@ -222,6 +222,17 @@ export async function worldOf(
   return target;
 }
 
+/** Puts the CPU of a world of ring 0 into another ring. */
+export function enterRing(vcpu: Vcpu, ring: number): void {
+  for (const name of ["cs", "ss"] as const) {
+    const { selector, accessRights } = vcpu.segment(name);
+    vcpu.setSegment(name, {
+      selector: (selector & ~3) | ring,
+      accessRights: (accessRights & ~0x60) | (ring << 5),
+    });
+  }
+}
+
 /** Makes an interrupt or an NMI pending on the CPU of a world. */
 export function interrupt(target: Machine, kind: "interrupt" | "nmi"): void {
   const vcpu = target.vcpus[0]!;

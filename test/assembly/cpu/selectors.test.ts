@@ -6,7 +6,7 @@
 import { describe, expect, it } from "vitest";
 import type { Machine, Vcpu } from "../../../src/index.js";
 import { BUILDS, hex, writeU64, type Build } from "../../support/machine.js";
-import { CODE, DATA, worldOf, type WorldName } from "../../support/worlds.js";
+import { CODE, DATA, enterRing, worldOf, type WorldName } from "../../support/worlds.js";
 
 const UD = 6;
 const ZF = 0x40n;
@@ -92,17 +92,6 @@ const CODES: Record<string, string> = {
   verw: "0f 00 e9",
 };
 const BEFORE = 0x1111_2222_3333_4444n;
-
-/** Puts the CPU of a world of ring 0 into another ring. */
-function enterRing(vcpu: Vcpu, ring: number): void {
-  for (const name of ["cs", "ss"] as const) {
-    const { selector, accessRights } = vcpu.segment(name);
-    vcpu.setSegment(name, {
-      selector: (selector & ~3) | ring,
-      accessRights: (accessRights & ~0x60) | (ring << 5),
-    });
-  }
-}
 
 async function prepared(build: Build, world: WorldName, code: string): Promise<[Machine, Vcpu]> {
   const target = await worldOf(build, world, hex(code));
