@@ -6,9 +6,13 @@
 import { FAULT_PENDING, FAULT_TRAP, raise } from "../fault";
 import { Vcpu } from "../vcpu";
 import { DB } from "../x86/exception";
-import { DR6_RESET } from "./dr";
 
 const DR6_CONDITIONS: u64 = 15; // B3..B0
+export const DR6_BD: u64 = 1 << 13; // debug register access
+export const DR6_BS: u64 = 1 << 14; // single step
+export const DR6_BT: u64 = 1 << 15; // task switch
+/** DR6 after RESET: the bits that are always 1. */
+export const DR6_RESET: u64 = 0xffff0ff0;
 
 /**
  * Raises #DB, unless another fault is pending, and records why in DR6. A #DB trap that is pending takes the bits in (INT1 is

@@ -6,22 +6,18 @@
  * Source: SDM 3B "Debug Registers", "Debug Exceptions"; SDM 2B "MOV—Move to/from Debug Registers".
  * Not modelled: RTM and bus-lock debugging, task-switch trap (raised where tasks are switched).
  */
-import { FAULT_TRAP, raise, raiseWithError } from "../fault";
+import { raise, raiseWithError } from "../fault";
 import { updateTlbTag } from "../mem/tlb";
 import { SHADOW_HITS_SHIFT, SHADOW_MOV_SS, Vcpu } from "../vcpu";
 import { CR4_DE } from "../x86/cr";
 import { RF } from "../x86/eflags";
-import { DB, GP, UD } from "../x86/exception";
+import { GP, UD } from "../x86/exception";
 import { leaveBlock } from "./control";
+import { DR6_BD, DR6_RESET, raiseDebug } from "./debug-status";
 import { is64 } from "./mode";
 import { Op } from "./op";
 import { setRegister } from "./operand";
 
-export const DR6_BD: u64 = 1 << 13; // debug register access
-export const DR6_BS: u64 = 1 << 14; // single step
-export const DR6_BT: u64 = 1 << 15; // task switch
-/** DR6 after RESET: the bits that are always 1. */
-export const DR6_RESET: u64 = 0xffff0ff0;
 const DR6_WRITABLE: u64 = 0xe00f;
 /** DR7 after RESET: bit 10 is always 1. */
 export const DR7_RESET: u64 = 0x400;
@@ -48,8 +44,7 @@ function selected(cpu: Vcpu, op: Op): i32 {
   if (cpu.dr7 & DR7_GD) {
     // The handler of #DB must be able to use the debug registers: GD is cleared on its way there.
     cpu.dr7 &= ~DR7_GD;
-    cpu.dr6 |= DR6_BD;
-    raise(cpu, DB);
+    raiseDebug(cpu, DR6_BD, false);
     return -1;
   }
   if (n === 4 || n === 5) n += 2;
@@ -145,11 +140,10 @@ export function hasInstructionBreakpoint(cpu: Vcpu): bool {
  */
 export function checkInstructionBreakpoint(cpu: Vcpu, gva: u64): bool {
   if (cpu.eflags & RF) return false;
-  const hits = matches(cpu, gva, 1, 1 << ON_EXECUTE);
-  if (!enabled(cpu, hits)) return false;
   // Conditions of disabled breakpoints may be reported too; only the enabled ones are, as on current CPUs.
-  cpu.dr6 |= <u64>enabled(cpu, hits);
-  raise(cpu, DB);
+  const hits = enabled(cpu, matches(cpu, gva, 1, 1 << ON_EXECUTE));
+  if (hits === 0) return false;
+  raiseDebug(cpu, hits, false);
   return true;
 }
 
@@ -191,7 +185,5 @@ export function takeDataBreakpoints(cpu: Vcpu, retired: bool): void {
     return;
   }
   if (!retired || cpu.fault !== 0) return;
-  cpu.dr6 |= <u64>hits;
-  raise(cpu, DB);
-  cpu.fault |= FAULT_TRAP;
+  raiseDebug(cpu, hits, true);
 }

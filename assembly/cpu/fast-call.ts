@@ -25,8 +25,7 @@ import { AC_FLAG, ARITHMETIC, DF_FLAG, ID, IF, IOPL, NT, RF, TF, VM } from "../x
 import { GP, UD } from "../x86/exception";
 import { jumpTo, setStepHandled } from "./control";
 import { isAmd } from "./cpuid";
-import { raiseDebug } from "./debug-status";
-import { DR6_BS } from "./dr";
+import { DR6_BS, raiseDebug } from "./debug-status";
 import { offers } from "./features";
 import { rflags, setRflags } from "./flags";
 import { is64, isLong, updateMode } from "./mode";

@@ -22,9 +22,8 @@ import {
 import { AC_FLAG, ARITHMETIC, DF_FLAG, ID, IF, IOPL, NT, RF, TF, VM } from "../x86/eflags";
 import { GP, TS } from "../x86/exception";
 import { setCr3 } from "./cr";
-import { raiseDebug } from "./debug-status";
+import { DR6_BT, raiseDebug } from "./debug-status";
 import { canMarkBusy, markBusy, raiseSelector } from "./descriptor-table";
-import { DR6_BT } from "./dr";
 import { setRflags } from "./flags";
 import { updateMode } from "./mode";
 import { commitSegment } from "./segment";

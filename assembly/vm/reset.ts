@@ -4,7 +4,8 @@
  * Source: SDM 3A "Processor State After Reset", "Initialization Overview"; KVM `kvm_vcpu_reset`.
  */
 import { CS, ES, GS, LDTR, TR, VCPU_LAPIC } from "../abi";
-import { DR6_RESET, DR7_RESET } from "../cpu/dr";
+import { DR6_RESET } from "../cpu/debug-status";
+import { DR7_RESET } from "../cpu/dr";
 import { setArithmetic } from "../cpu/flags";
 import { updateMode } from "../cpu/mode";
 import { MISC_ENABLE_RESET } from "../cpu/msr-table";

@@ -30,10 +30,9 @@ import {
   stopRequested,
   yieldSlice,
 } from "../cpu/control";
-import { raiseDebug } from "../cpu/debug-status";
+import { DR6_BS, raiseDebug } from "../cpu/debug-status";
 import {
   checkInstructionBreakpoint,
-  DR6_BS,
   hasInstructionBreakpoint,
   resumeDataBreakpoints,
   takeDataBreakpoints,
