@@ -22,7 +22,7 @@ export const PT = 0x4000;
 /** The four entries of PAE paging. */
 const PDPT_PAE = 0x5000;
 export const IDT = 0x8000;
-const GDT = 0x9000;
+export const GDT = 0x9000;
 export const TSS = 0xa000;
 export const HANDLERS = 0xb000;
 export const HANDLER_BYTES = 16;

@@ -7,10 +7,9 @@ import { describe, expect, it } from "vitest";
 import type { Machine, Vcpu } from "../../../src/index.js";
 import { BUILDS, hex, readU64, writeU64, type Build } from "../../support/machine.js";
 import { rewinder } from "../../support/rewind.js";
-import { CODE, DATA, TSS, worldOf } from "../../support/worlds.js";
+import { CODE, DATA, GDT, TSS, worldOf } from "../../support/worlds.js";
 
 const [NP, SS, GP] = [11, 12, 13];
-const GDT = 0x9000;
 /** Descriptors behind those of the world: the one under test, a call gate, stacks of the four rings. */
 const SELECTOR = 0x70;
 const GATE = 0x80;

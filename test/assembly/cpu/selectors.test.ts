@@ -6,11 +6,10 @@
 import { describe, expect, it } from "vitest";
 import type { Machine, Vcpu } from "../../../src/index.js";
 import { BUILDS, hex, writeU64, type Build } from "../../support/machine.js";
-import { CODE, DATA, enterRing, worldOf, type WorldName } from "../../support/worlds.js";
+import { CODE, DATA, enterRing, GDT, type WorldName, worldOf } from "../../support/worlds.js";
 
 const UD = 6;
 const ZF = 0x40n;
-const GDT = 0x9000;
 /** Of the descriptor under test, behind those of the world. */
 const SELECTOR = 0x70;
 const TABLE_LIMIT = 0x7f;
