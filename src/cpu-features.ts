@@ -64,6 +64,7 @@ export const FEATURE_WORDS: readonly FeatureWord[] = [
       22: "movbe",
       23: "popcnt",
       24: "tsc_deadline_timer",
+      26: "xsave",
       30: "rdrand",
       31: "hypervisor",
     },
@@ -91,6 +92,7 @@ export const FEATURE_WORDS: readonly FeatureWord[] = [
   { word: 6, register: "80000001:ECX", bits: { 0: "lahf_lm", 8: "3dnowprefetch" } },
   { word: 7, register: "80000007:EDX", bits: { 8: "nonstop_tsc" } },
   { word: 8, register: "6:EAX", bits: { 2: "arat" } },
+  { word: 9, register: "D.1:EAX", bits: { 0: "xsaveopt", 1: "xsavec", 2: "xgetbv1" } },
 ];
 
 export const CPU_FEATURES: readonly CpuFeature[] = FEATURE_WORDS.flatMap(({ word, bits }) =>

@@ -37,6 +37,7 @@ const TSC_HZ: u32 = 1000000000;
 const APIC_BASE_EN: u64 = 1 << 11;
 
 const LINE_BYTES: u32 = 64;
+const XSAVE_BYTES: u32 = 576;
 const LEVEL_SMT: u32 = 1;
 const LEVEL_CORE: u32 = 2;
 
@@ -258,11 +259,14 @@ function topology(cpu: Vcpu, subleaf: u32): void {
   } else result(0, 0, level, cpu.apicId);
 }
 
-/** Leaf 0DH: x87 and SSE state, if XSAVE is offered. */
+/** Leaf 0DH: x87 and SSE state, whose size is that of legacy region and header, whatever XCR0 enables of it. */
 function stateComponents(cpu: Vcpu, subleaf: u32): void {
   if (!offers(feature.FEATURE_XSAVE)) return;
-  if (subleaf === 0) result(3, 576, 576, 0);
-  else if (subleaf === 1) result(featureWord(feature.WORD_D1_EAX), 0, 0, 0);
+  if (subleaf === 0) result(3, XSAVE_BYTES, XSAVE_BYTES, 0);
+  else if (subleaf === 1) {
+    const compacted = offers(feature.FEATURE_XSAVEC) ? XSAVE_BYTES : 0;
+    result(featureWord(feature.WORD_D1_EAX), compacted, 0, 0);
+  }
 }
 
 function hypervisor(leaf: u32): void {

@@ -52,6 +52,7 @@ function implemented(word: u32): u32 {
         bit(cpuid.FEATURE_MOVBE) |
         bit(cpuid.FEATURE_POPCNT) |
         bit(cpuid.FEATURE_TSC_DEADLINE) |
+        bit(cpuid.FEATURE_XSAVE) |
         bit(cpuid.FEATURE_RDRAND) |
         bit(cpuid.FEATURE_HYPERVISOR)
       );
@@ -83,6 +84,8 @@ function implemented(word: u32): u32 {
       return bit(cpuid.FEATURE_INVARIANT_TSC);
     case cpuid.WORD_6_EAX:
       return bit(cpuid.FEATURE_ARAT);
+    case cpuid.WORD_D1_EAX:
+      return bit(cpuid.FEATURE_XSAVEOPT) | bit(cpuid.FEATURE_XSAVEC) | bit(cpuid.FEATURE_XGETBV1);
     case cpuid.WORD_KVM_EAX:
       // What stands behind these bits is the machine's: the host selects.
       return 0xffffffff;

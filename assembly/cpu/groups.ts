@@ -1,6 +1,7 @@
 /** Opcodes that ModRM.reg extends. Source: SDM 2D "Opcode Extensions for One-Byte and Two-byte Opcodes". */
 import { raise } from "../fault";
 import { executeSse } from "../fpu/sse";
+import { xgetbv, xrstor, xsave, xsavec, xsetbv } from "../fpu/xsave";
 import { Vcpu } from "../vcpu";
 import { FEATURE_CX16, FEATURE_CX8 } from "../x86/cpuid";
 import { UD } from "../x86/exception";
@@ -30,8 +31,6 @@ import {
   storeTable,
   swapgs,
   vmcall,
-  xgetbv,
-  xsetbv,
 } from "./system";
 
 /** Group 3: F6, F7. */
@@ -128,6 +127,7 @@ export function group8(cpu: Vcpu, op: Op): void {
 /** Group 9: 0F C7. */
 export function group9(cpu: Vcpu, op: Op): void {
   if (op.isMemory) {
+    if (op.extension === 4) return xsavec(cpu, op);
     const isOffered = offers(op.flags & OP_REX_W ? FEATURE_CX16 : FEATURE_CX8);
     return op.extension === 1 && isOffered ? cmpxchgPair(cpu, op) : raise(cpu, UD);
   }
@@ -141,9 +141,10 @@ export function group9(cpu: Vcpu, op: Op): void {
 export function group15(cpu: Vcpu, op: Op): void {
   if (op.isMemory) {
     if (op.extension < 4) return executeSse(cpu, op);
-    return op.extension === 7 && !(op.flags & (OP_66 | OP_REP | OP_REPNE))
-      ? clflush(cpu, op)
-      : raise(cpu, UD);
+    if (op.extension === 4) return xsave(cpu, op, false);
+    if (op.extension === 5) return xrstor(cpu, op);
+    if (op.extension === 6) return xsave(cpu, op, true);
+    return !(op.flags & (OP_66 | OP_REP | OP_REPNE)) ? clflush(cpu, op) : raise(cpu, UD);
   }
   if (op.extension < 4) return op.flags & OP_REP ? fsGsBase(cpu, op) : raise(cpu, UD);
   if (op.extension === 4 || op.flags & (OP_66 | OP_REP | OP_REPNE)) return raise(cpu, UD);

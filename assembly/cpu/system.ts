@@ -3,7 +3,7 @@
  *
  *     0F 31 rdtsc        0F 33 rdpmc        F4 hlt            F3 90 pause        0F 08 invd       0F 09 wbinvd
  *     0F 01 /0 sgdt      0F 01 /1 sidt      0F 01 /2 lgdt     0F 01 /3 lidt      0F 01 /7 invlpg  (memory forms)
- *     0F 01 C1 vmcall    0F 01 D9 vmmcall   0F 01 CA clac     0F 01 CB stac      0F 01 D0 xgetbv  0F 01 D1 xsetbv
+ *     0F 01 C1 vmcall    0F 01 D9 vmmcall   0F 01 CA clac     0F 01 CB stac
  *     0F 01 F8 swapgs    0F 01 F9 rdtscp    66 0F 38 82 invpcid
  *     F3 0F AE /0 rdfsbase /1 rdgsbase /2 wrfsbase /3 wrgsbase (register forms)    F3 0F C7 /7 rdpid
  *     0F AE /5 lfence /6 mfence /7 sfence (register forms)    0F AE /7 clflush (memory form)    0F 0B, 0F B9, 0F FF ud
@@ -17,7 +17,7 @@ import { isCanonical } from "../mem/paging";
 import { flushPage, flushTlb } from "../mem/space";
 import { updateTlbTag } from "../mem/tlb";
 import { Vcpu } from "../vcpu";
-import { CR4_FSGSBASE, CR4_OSXSAVE, CR4_PCIDE, CR4_TSD } from "../x86/cr";
+import { CR4_FSGSBASE, CR4_PCIDE, CR4_TSD } from "../x86/cr";
 import * as feature from "../x86/cpuid";
 import { AC_FLAG } from "../x86/eflags";
 import { GP, UD } from "../x86/exception";
@@ -256,42 +256,6 @@ export function stac(cpu: Vcpu, op: Op): void {
 }
 
 /** XCR0 bits: x87 is always set, SSE can be. */
-const XCR0_X87: u64 = 1;
-const XCR0_SSE: u64 = 2;
-
-/** XGETBV: XCR0. */
-export function xgetbv(cpu: Vcpu, op: Op): void {
-  if (!(cpu.cr4 & CR4_OSXSAVE)) {
-    raise(cpu, UD);
-    return;
-  }
-  if (<u32>cpu.rcx !== 0) {
-    gp(cpu);
-    return;
-  }
-  cpu.rax = cpu.xcr0 & 0xffffffff;
-  cpu.rdx = cpu.xcr0 >> 32;
-}
-
-/** XSETBV: XCR0. */
-export function xsetbv(cpu: Vcpu, op: Op): void {
-  if (!(cpu.cr4 & CR4_OSXSAVE)) {
-    raise(cpu, UD);
-    return;
-  }
-  const value = (cpu.rdx << 32) | (cpu.rax & 0xffffffff);
-  if (
-    cpu.cpl !== 0 ||
-    <u32>cpu.rcx !== 0 ||
-    !(value & XCR0_X87) ||
-    value & ~(XCR0_X87 | XCR0_SSE)
-  ) {
-    gp(cpu);
-    return;
-  }
-  cpu.xcr0 = value;
-}
-
 /** -KVM_EPERM: hypercalls are for CPL 0. */
 const EPERM: u64 = -1;
 

@@ -5,6 +5,7 @@
  *     32 ST(0)..ST(7), 16 bytes each   160 XMM0..XMM15 (XMM7 outside 64-bit mode)   512
  *
  * Source: SDM 1 "FXSAVE and FXRSTOR Instructions"; SDM 2 "FXSAVE", "LDMXCSR". Reserved bytes are left alone in memory.
+ * The parts of the area are functions of their own, since XSAVE's legacy region is the same (xsave.ts).
  */
 import { FPU_FCS, FPU_FDP, FPU_FDS, FPU_FIP, FPU_FOP } from "../abi";
 import { addressOf } from "../cpu/address";
@@ -46,7 +47,7 @@ function put32(cpu: Vcpu, gva: u64, value: u32): void {
 }
 
 /** How many XMM registers are saved: eight outside 64-bit mode. */
-function xmmCount(cpu: Vcpu): u32 {
+export function xmmCount(cpu: Vcpu): u32 {
   return is64(cpu) ? 16 : 8;
 }
 
@@ -55,6 +56,13 @@ export function fxsave(cpu: Vcpu, op: Op): void {
   if (unavailable(cpu)) return;
   const gva = areaOf(cpu, op, true);
   if (cpu.fault !== 0 || !checkWrite(cpu, gva, AREA_BYTES, 16)) return;
+  saveX87(cpu, op, gva);
+  saveMxcsr(cpu, gva);
+  if (cpu.cr4 & CR4_OSFXSR) saveXmm(cpu, gva); // whether they are saved without it is up to the CPU
+}
+
+/** Bytes 0 to 23 and 32 to 159 of an area that may be written. */
+export function saveX87(cpu: Vcpu, op: Op, gva: u64): void {
   const fpu = fpuOf(cpu);
   const base = changetype<usize>(fpu);
   put16(cpu, gva, fpu.fcw());
@@ -63,17 +71,23 @@ export function fxsave(cpu: Vcpu, op: Op): void {
   put16(cpu, gva + 6, load<u16>(base, FPU_FOP));
   savePointer(cpu, op, gva + 8, load<u64>(base, FPU_FIP), load<u16>(base, FPU_FCS));
   savePointer(cpu, op, gva + 16, load<u64>(base, FPU_FDP), load<u16>(base, FPU_FDS));
-  put32(cpu, gva + 24, fpu.mxcsr());
-  put32(cpu, gva + 28, MXCSR_MASK);
   for (let i: u32 = 0; i < 8; i++) {
     if (cpu.fault !== 0) return;
     write<u64>(cpu, gva + 32 + (i << 4), fpu.sig(i));
     if (cpu.fault !== 0) return;
     write<u64>(cpu, gva + 40 + (i << 4), fpu.high(i));
   }
-  if (!(cpu.cr4 & CR4_OSFXSR)) return; // whether XMM registers are saved then is up to the CPU
+}
+
+/** MXCSR and MXCSR_MASK. */
+export function saveMxcsr(cpu: Vcpu, gva: u64): void {
+  put32(cpu, gva + 24, fpuOf(cpu).mxcsr());
+  put32(cpu, gva + 28, MXCSR_MASK);
+}
+
+export function saveXmm(cpu: Vcpu, gva: u64): void {
   for (let i: u32 = 0; i < xmmCount(cpu); i++) {
-    if (cpu.fault === 0) write16(cpu, gva + 160 + (i << 4), v128.load(fpu.xmm(i)));
+    if (cpu.fault === 0) write16(cpu, gva + 160 + (i << 4), v128.load(fpuOf(cpu).xmm(i)));
   }
 }
 
@@ -84,22 +98,39 @@ function savePointer(cpu: Vcpu, op: Op, gva: u64, offset: u64, selector: u32): v
   else write<u64>(cpu, gva, (offset & 0xffffffff) | ((<u64>selector) << 32));
 }
 
-const area: usize = memory.data(512, 16);
+/** What is to be restored, with room for the header of XSAVE behind it. */
+export const area: usize = memory.data(576, 16);
+
+/** Reads the first `bytes`, a multiple of 16, of an area in guest memory into `area`. */
+export function readArea(cpu: Vcpu, gva: u64, bytes: u32): void {
+  for (let i: usize = 0; i < <usize>bytes; i += 16) {
+    const part = read16(cpu, gva + i);
+    if (cpu.fault !== 0) return;
+    v128.store(area + i, part);
+  }
+}
+
+/** True, with #GP(0) raised, when a reserved bit of the area's MXCSR is set. */
+export function badMxcsr(cpu: Vcpu): bool {
+  if (!(load<u32>(area, 24) & ~MXCSR_MASK)) return false;
+  raiseWithError(cpu, GP, 0);
+  return true;
+}
 
 /** FXRSTOR, FXRSTOR64: the whole area is read before anything changes; reserved bits of MXCSR give #GP(0). */
 export function fxrstor(cpu: Vcpu, op: Op): void {
   if (unavailable(cpu)) return;
   const gva = areaOf(cpu, op, false);
   if (cpu.fault !== 0) return;
-  for (let i: usize = 0; i < <usize>AREA_BYTES; i += 16) {
-    const part = read16(cpu, gva + i);
-    if (cpu.fault !== 0) return;
-    v128.store(area + i, part);
-  }
-  if (load<u32>(area, 24) & ~MXCSR_MASK) {
-    raiseWithError(cpu, GP, 0);
-    return;
-  }
+  readArea(cpu, gva, AREA_BYTES);
+  if (cpu.fault !== 0 || badMxcsr(cpu)) return;
+  loadX87(cpu, op);
+  if (!(cpu.cr4 & CR4_OSFXSR)) return;
+  loadMxcsr(cpu);
+  loadXmm(cpu);
+}
+
+export function loadX87(cpu: Vcpu, op: Op): void {
   const fpu = fpuOf(cpu);
   const base = changetype<usize>(fpu);
   const wide = op.size === 8;
@@ -117,10 +148,15 @@ export function fxrstor(cpu: Vcpu, op: Op): void {
     store<u16>(to, load<u16>(area + 40 + ((<usize>i) << 4)), 8);
   }
   updateSummary(fpu);
-  if (!(cpu.cr4 & CR4_OSFXSR)) return;
-  fpu.setMxcsr(load<u32>(area, 24));
+}
+
+export function loadMxcsr(cpu: Vcpu): void {
+  fpuOf(cpu).setMxcsr(load<u32>(area, 24));
+}
+
+export function loadXmm(cpu: Vcpu): void {
   for (let i: u32 = 0; i < xmmCount(cpu); i++) {
-    v128.store(fpu.xmm(i), v128.load(area + 160 + ((<usize>i) << 4)));
+    v128.store(fpuOf(cpu).xmm(i), v128.load(area + 160 + ((<usize>i) << 4)));
   }
 }
 

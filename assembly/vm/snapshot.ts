@@ -18,6 +18,7 @@ import { listCpuid, restoreCpuid } from "../cpu/cpuid";
 import { listFeatures, restoreFeatures } from "../cpu/features";
 import { updateMode } from "../cpu/mode";
 import { MONITOR_NONE, monitoredLine } from "../cpu/monitor";
+import { isXcr0Valid } from "../fpu/xsave";
 import { ramBytes, vcpuCount, vcpuBase } from "../layout";
 import { watchLine } from "../mem/code-map";
 import { isRam } from "../mem/physical";
@@ -74,6 +75,7 @@ function restoreVcpu(cpu: Vcpu, index: u32): bool {
   if (cpu.zero !== 0 || cpu.runState > <u32>ABSENT || cpu.request > REQUESTS || cpu.cpl > 3)
     return false;
   if (cpu.shadow > 0xff || cpu.nmi >> NMI_QUEUED_SHIFT > 2) return false;
+  if (!isXcr0Valid(cpu.xcr0)) return false;
   if (cpu.sipiVector > 0xff || !restoreSpace(cpu)) return false;
   const lapic = Lapic.of(cpu);
   if (lapic.period > PERIOD_MAX) return false;

@@ -87,6 +87,11 @@ export const FEATURE_PREFETCHW: u32 = 192 + 8;
 export const FEATURE_INVARIANT_TSC: u32 = 224 + 8;
 export const FEATURE_ARAT: u32 = 256 + 2;
 
+// Leaf 0DH, subleaf 1, EAX.
+export const FEATURE_XSAVEOPT: u32 = 288 + 0;
+export const FEATURE_XSAVEC: u32 = 288 + 1;
+export const FEATURE_XGETBV1: u32 = 288 + 2;
+
 // Leaf 40000001H, EAX.
 export const FEATURE_KVM_CLOCKSOURCE: u32 = 320 + 0;
 export const FEATURE_KVM_CLOCKSOURCE2: u32 = 320 + 3;

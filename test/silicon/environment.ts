@@ -2,7 +2,8 @@
  * The world that every vector was recorded in: windows of memory, selectors and segments per mode.
  *
  * The same numbers stand in generate/vector.h and generate/execute.c. All code runs at CPL 3 with paging on, CR0.AM,
- * CR0.NE and CR0.WP set, CR4.OSFXSR and CR4.OSXMMEXCPT set and EFER.NXE on; what is not a window is not present.
+ * CR0.NE and CR0.WP set, CR4.OSFXSR, CR4.OSXMMEXCPT and CR4.OSXSAVE set, XCR0 3 and EFER.NXE on; what is not a window is
+ * not present.
  */
 import type { CpuState } from "./state.js";
 

@@ -46,7 +46,8 @@ const NX = 1n << 63n;
 const LARGE_BYTES = 0x200000;
 
 const CR0 = 0x80050033n; // PE MP ET NE WP AM PG
-const CR4 = 0x620n; // PAE OSFXSR OSXMMEXCPT
+const CR4 = 0x40620n; // PAE OSFXSR OSXMMEXCPT OSXSAVE
+const XCR0 = 3n; // x87 SSE
 const EFER = 0xd00n; // LME LMA NXE
 
 function bytesOf(values: readonly bigint[]): Uint8Array {
@@ -139,6 +140,7 @@ export class MachineTarget implements SiliconTarget {
     machine.writeMemory(LDT_ADDRESS, bytesOf(LDT));
     vcpu.control.efer = EFER;
     vcpu.control.cr4 = CR4;
+    vcpu.control.xcr0 = XCR0;
     vcpu.control.cr3 = BigInt(PML4);
     vcpu.control.cr0 = CR0;
     vcpu.gdtr = { base: BigInt(GDT), limit: GDT_LIMIT };
@@ -185,6 +187,7 @@ export class MachineTarget implements SiliconTarget {
     fpu.fsw = view.getUint16(FX_FSW, true);
     fpu.ftw = view.getUint8(FX_FTW);
     fpu.mxcsr = view.getUint32(FX_MXCSR, true);
+    fpu.last = { fop: 0, fip: 0n, fdp: 0n, fcs: 0, fds: 0 };
     for (let i = 0; i < 8; i++) {
       const at = FX_ST + 16 * i;
       fpu.setSt(i, {

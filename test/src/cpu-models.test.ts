@@ -58,11 +58,11 @@ const ROWS: readonly [
   vendor: string,
   brand: string,
 ][] = [
-  // pni monitor ssse3 cx16 pcid sse4_1 sse4_2 x2apic movbe popcnt deadline rdrand hypervisor
+  // pni monitor ssse3 cx16 pcid sse4_1 sse4_2 x2apic movbe popcnt deadline xsave rdrand hypervisor
   [
     "x2vm",
     0x6fb,
-    0xc1fa2209,
+    0xc5fa2209,
     0x178bfbfd,
     0x00140683 | (1 << 10) | (1 << 18),
     0x101,

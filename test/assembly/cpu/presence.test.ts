@@ -110,7 +110,19 @@ const FEATURES: Record<string, [bit: Bit, codes: string[]]> = {
   ],
   XSAVE: [
     [1, "rcx", 26],
-    ["0f ae 23", "0f ae 2b", "0f 01 d0", "0f 01 d1"],
+    ["0f ae 23", "48 0f ae 2b", "0f 01 d0", "0f 01 d1"],
+  ],
+  XSAVEOPT: [
+    [0xd, "rax", 0],
+    ["0f ae 33", "48 0f ae 33"],
+  ],
+  XSAVEC: [
+    [0xd, "rax", 1],
+    ["0f c7 23", "48 0f c7 23"],
+  ],
+  XSAVES: [
+    [0xd, "rax", 3],
+    ["0f c7 2b", "48 0f c7 1b"],
   ],
   AVX: [
     [1, "rcx", 28],
@@ -200,7 +212,7 @@ const UD = 6;
 async function prepared(build: Build, code: string): Promise<Machine> {
   const target = await worldOf(build, "64-bit ring 0", hex(code));
   const vcpu = target.vcpus[0]!;
-  vcpu.control.cr4 |= 1n << 16n; // FSGSBASE
+  vcpu.control.cr4 |= (1n << 16n) | (1n << 18n); // FSGSBASE OSXSAVE
   vcpu.control.efer |= 1n;
   vcpu.gpr.rbx = BigInt(DATA + 0x100) & ~15n;
   vcpu.gpr.rax = BigInt(CODE + 0x800);
@@ -212,7 +224,7 @@ async function hasFeature(build: Build, [leaf, register, bit]: Bit): Promise<boo
   const target = await prepared(build, "0f a2");
   const { gpr } = target.vcpus[0]!;
   gpr.rax = BigInt(leaf);
-  gpr.rcx = 0n;
+  gpr.rcx = leaf === 0xd ? 1n : 0n; // the feature bits of leaf 0DH are in its subleaf 1
   target.step(0);
   return ((gpr[register] >> BigInt(bit)) & 1n) === 1n;
 }

@@ -41,6 +41,8 @@ const INSTRUCTIONS: Readonly<Record<string, readonly string[]>> = {
   invpcid: ["66 0f 38 82 03"],
   smap: ["0f 01 ca", "0f 01 cb"],
   rdpid: ["f3 0f c7 f8"],
+  xsaveopt: ["0f ae 33", "48 0f ae 33"],
+  xsavec: ["0f c7 23", "48 0f c7 23"],
   lahf_lm: ["9e", "9f"],
   rdtscp: ["0f 01 f9"],
   fsgsbase: ["f3 0f ae c0", "f3 48 0f ae d9"],
@@ -59,6 +61,7 @@ const CR4_BITS: readonly [feature: string, bit: number][] = [
   ["umip", 11],
   ["fsgsbase", 16],
   ["pcid", 17],
+  ["xsave", 18],
   ["smep", 20],
   ["smap", 21],
 ];
@@ -88,6 +91,7 @@ describe.each(BUILDS)("a CPU (%s)", (build) => {
           gpr.rcx = 0n;
           gpr.rax = BigInt(DATA + 0x200);
           if (target === there && name === "fsgsbase") control.cr4 |= 1n << 16n;
+          if (name.startsWith("xsave")) control.cr4 |= 1n << 18n;
           if (target === there && name === "syscall") control.efer |= 1n;
         }
         expect([code, there.step(0).exception?.vector]).not.toEqual([code, UD]);
