@@ -67,6 +67,19 @@ static void turnStack(uint8_t *to, const uint8_t *from, int by) {
 
 static int topOf(const uint8_t *fx) { return fx[3] >> 3 & 7; }
 
+/* XSTATE_BV behind the FXSAVE image of a signal frame: components that are not in their initial configuration. */
+static uint64_t *stateBits(uint8_t *fx) { return (uint64_t *)(fx + 512); }
+
+static uint64_t inUse(const uint8_t *fx) {
+  uint8_t initial[24] = {0x7f, 3};
+  uint64_t bits = memcmp(fx, initial, sizeof initial) == 0 ? 0 : 1;
+  for (int i = 0; i < 128; i++)
+    if (fx[32 + i] && i % 16 < 10) bits |= 1;
+  for (int i = 0; i < 256; i++)
+    if (fx[160 + i]) bits |= 2;
+  return bits;
+}
+
 static void enter(ucontext_t *context, struct vector *v) {
   greg_t *g = context->uc_mcontext.gregs;
   uint8_t *fx = (uint8_t *)context->uc_mcontext.fpregs;
@@ -79,8 +92,7 @@ static void enter(ucontext_t *context, struct vector *v) {
   g[REG_CSGSFS] = (greg_t)pack(s);
   memcpy(fx, s->fx, 416);
   turnStack(fx, s->fx, -topOf(s->fx));
-  uint64_t *saved = (uint64_t *)(fx + 512); /* XSTATE_BV: x87 and SSE state are not at their reset values */
-  *saved |= 3;
+  *stateBits(fx) = (*stateBits(fx) & ~(uint64_t)3) | inUse(fx);
   context->uc_flags |= 6; /* UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS */
   if (v->form->mode != 64 || v->form->options & OPT_SEG_REG) loadDataSegments(s->selector);
   if (v->form->mode == 64) prctl(ARCH_SET_GS, GS_BASE); /* loading a null selector cleared it */
@@ -111,6 +123,7 @@ static void leave(ucontext_t *context, struct vector *v) {
   }
   memcpy(g, hostRegisters, sizeof hostRegisters);
   memcpy(fx, hostFx, 416);
+  *stateBits(fx) |= 3;
 }
 
 static void onSignal(int signal, siginfo_t *info, void *frame) {

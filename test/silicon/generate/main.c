@@ -41,6 +41,7 @@ static const struct {
     {"x87", x87In64},
     {"x87-32", x87In32},
     {"x87-16", x87In16},
+    {"xsave", xsaveForms},
     {"random64", random64},
     {"random32", random32},
     {"random16", random16},

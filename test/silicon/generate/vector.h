@@ -171,5 +171,6 @@ void sseForms(void);
 void mmxForms(void);
 void x87Forms(int mode);
 void saveForms(int mode);
+void xsaveForms(void);
 void randomForms(int mode);
 #endif
