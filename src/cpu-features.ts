@@ -27,6 +27,7 @@ export const FEATURE_WORDS: readonly FeatureWord[] = [
     register: "1:EDX",
     bits: {
       0: "fpu!",
+      1: "vme",
       2: "de",
       3: "pse",
       4: "tsc",

@@ -2,7 +2,7 @@
  * CPU models: what CPUID says of vendor, family and features, and the text that selects one, as QEMU's -cpu.
  *
  * Source: `kvm64` and `qemu64` have the identity and features that QEMU 7.2 gives them (target/i386/cpu.c), as far as the
- * core implements them: kvm64 without vme, qemu64 without svm. `x86-64-v2` is that level of the x86-64 psABI with what
+ * core implements them: qemu64 without svm. `x86-64-v2` is that level of the x86-64 psABI with what
  * a kernel expects beside it.
  * Deviates: every model has x2apic, as under KVM, and tsc_deadline_timer and arat, since the default machine has no PIT
  * by which a kernel could measure its APIC timer. The leaves for caches and topology are the same for all models; Linux
@@ -50,13 +50,13 @@ const FIRST_64_BIT = [
 export const CPU_MODELS: readonly CpuModel[] = [
   {
     name: DEFAULT_CPU,
-    description: "Everything that the core implements.",
+    description: "Everything that the core implements, but vme.",
     vendor: "GenuineIntel",
     family: 6,
     model: 15,
     stepping: 11,
     brand: "x2vm virtual CPU",
-    features: CPU_FEATURES.map(({ name }) => name),
+    features: CPU_FEATURES.map(({ name }) => name).filter((name) => name !== "vme"),
   },
   {
     name: "kvm64",
@@ -66,7 +66,7 @@ export const CPU_MODELS: readonly CpuModel[] = [
     model: 6,
     stepping: 1,
     brand: "Common KVM processor",
-    features: [...FIRST_64_BIT, ...MACHINE],
+    features: ["vme", ...FIRST_64_BIT, ...MACHINE],
   },
   {
     name: "qemu64",

@@ -31,6 +31,7 @@ import { rflags, setRflags } from "./flags";
 import { is64, isLong, updateMode } from "./mode";
 import { nextRip, Op } from "./op";
 import { commitFlat } from "./segment";
+import { checkVirtualInterrupt, vmeFlags } from "./vme";
 
 const CODE: u32 = AR_CODE | AR_READABLE | AR_ACCESSED;
 const DATA: u32 = AR_WRITABLE | AR_ACCESSED | AR_DB;
@@ -64,7 +65,7 @@ export function syscall(cpu: Vcpu, op: Op): void {
   const selector = <u32>(cpu.star >> 32);
   cpu.rcx = nextRip(cpu, op);
   cpu.r11 = rflags(cpu);
-  setRflags(cpu, 0, <u32>cpu.sfmask & (FLAGS | RF));
+  setRflags(cpu, 0, <u32>cpu.sfmask & (FLAGS | RF | vmeFlags));
   // The RPL is taken off CS alone.
   enter(cpu, selector & 0xfffc, selector + 8, 0, AR_L);
   updateMode(cpu);
@@ -86,12 +87,13 @@ export function sysret(cpu: Vcpu, op: Op): void {
   }
   const selector = <u32>(cpu.star >> 48);
   const rip = wide ? cpu.rcx : cpu.rcx & 0xffffffff;
-  setRflags(cpu, <u32>cpu.r11, FLAGS | RF);
+  setRflags(cpu, <u32>cpu.r11, FLAGS | RF | vmeFlags);
   cpu.eflags &= ~RF;
   enter(cpu, (wide ? selector + 16 : selector) | 3, (selector + 8) | 3, 3, wide ? AR_L : AR_DB);
   updateMode(cpu);
   jumpTo(cpu, op, rip);
   stepAfter(cpu);
+  if (vmeFlags !== 0) checkVirtualInterrupt(cpu);
 }
 
 /** True, with #UD raised, where this CPU has no SYSENTER and SYSEXIT. */

@@ -7,6 +7,7 @@
 import { setGigabytePages } from "../mem/paging";
 import { addArea } from "../state-areas";
 import * as cpuid from "../x86/cpuid";
+import { setVmeOffered } from "./vme";
 
 function bit(feature: u32): u32 {
   return (<u32>1) << (feature & 31);
@@ -18,6 +19,7 @@ function implemented(word: u32): u32 {
     case cpuid.WORD_1_EDX:
       return (
         bit(cpuid.FEATURE_FPU) |
+        bit(cpuid.FEATURE_VME) |
         bit(cpuid.FEATURE_DE) |
         bit(cpuid.FEATURE_PSE) |
         bit(cpuid.FEATURE_TSC) |
@@ -103,6 +105,7 @@ function offerAll(): void {
   for (let word: u32 = 0; word < cpuid.FEATURE_WORDS; word++) {
     store<u32>(words + ((<usize>word) << 2), word === cpuid.WORD_KVM_EAX ? 0 : implemented(word));
   }
+  setVmeOffered(true);
 }
 
 /** The features of one word (x86/cpuid.ts) as offered to the guest. */
@@ -127,6 +130,7 @@ export function setFeatureWord(word: u32, value: u32): u32 {
   if (word >= cpuid.FEATURE_WORDS) return value;
   const known = implemented(word);
   store<u32>(words + ((<usize>word) << 2), value & known);
+  if (word === cpuid.WORD_1_EDX) setVmeOffered(offers(cpuid.FEATURE_VME));
   if (word === cpuid.WORD_80000001_EDX) setGigabytePages(offers(cpuid.FEATURE_PAGE1GB));
   return value & ~known;
 }

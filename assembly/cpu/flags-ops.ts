@@ -1,8 +1,7 @@
 /**
  * Handlers of the instructions on RFLAGS whose effect depends on privilege: 9C pushFlags, 9D popFlags, FA cli, FB sti.
  *
- * Source: SDM 2 "PUSHF/PUSHFD/PUSHFQ", "POPF/POPFD/POPFQ", "CLI", "STI". Not modelled: CR4.VME and CR4.PVI, so VIF and
- * VIP are always 0.
+ * Source: SDM 2 "PUSHF/PUSHFD/PUSHFQ", "POPF/POPFD/POPFQ", "CLI", "STI". VIF and VIP: vme.ts.
  */
 import { raiseWithError } from "../fault";
 import { updateTlbTag } from "../mem/tlb";
@@ -18,6 +17,8 @@ import {
   NT,
   RF,
   TF,
+  VIF,
+  VIP,
   VM,
 } from "../x86/eflags";
 import { GP } from "../x86/exception";
@@ -27,6 +28,7 @@ import { rflags, setRflags } from "./flags";
 import { isReal, isV86 } from "./mode";
 import { Op } from "./op";
 import { push, setStackPointer } from "./operand";
+import { acceptsImage, hasVirtualFlags, hasVirtualIf, loadVirtualImage, virtualImage } from "./vme";
 
 /** True when the program may change IF: real-address mode, or CPL <= IOPL (virtual-8086 mode counts as ring 3). */
 function mayChangeIf(cpu: Vcpu): bool {
@@ -41,6 +43,10 @@ function needIopl(cpu: Vcpu): bool {
 
 /** PUSHF, PUSHFD, PUSHFQ: VM and RF read as 0. */
 export function pushFlags(cpu: Vcpu, op: Op): void {
+  if (hasVirtualFlags(cpu, op.size)) {
+    push<u16>(cpu, <u16>virtualImage(cpu));
+    return;
+  }
   if (!needIopl(cpu)) return;
   const image = rflags(cpu) & ~(VM | RF);
   if (op.size === 2) push<u16>(cpu, <u16>image);
@@ -50,10 +56,18 @@ export function pushFlags(cpu: Vcpu, op: Op): void {
 
 /** POPF, POPFD, POPFQ. IOPL changes only in ring 0, IF only with CPL <= IOPL; nothing faults for trying. */
 export function popFlags(cpu: Vcpu, op: Op): void {
-  if (!needIopl(cpu)) return;
   const size = op.size;
+  const isVirtual = hasVirtualFlags(cpu, size);
+  if (!isVirtual && !needIopl(cpu)) return;
   const image = <u32>peekSized(cpu, 0, size);
   if (cpu.fault !== 0) return;
+  if (isVirtual) {
+    if (!acceptsImage(cpu, image)) return;
+    setStackPointer(cpu, cpu.rsp + size);
+    loadVirtualImage(cpu, image);
+    leaveBlock();
+    return;
+  }
   let mask = ARITHMETIC | TF | DF_FLAG | NT;
   if (size !== 2) mask |= AC_FLAG | ID;
   if (mayChangeIf(cpu)) mask |= IF;
@@ -68,16 +82,18 @@ export function popFlags(cpu: Vcpu, op: Op): void {
   }
 }
 
-/** CLI. #GP(0) when CPL > IOPL. */
+/** CLI. #GP(0) when CPL > IOPL and there is no VIF. */
 export function cli(cpu: Vcpu, op: Op): void {
   if (mayChangeIf(cpu)) cpu.eflags &= ~IF;
+  else if (hasVirtualIf(cpu)) cpu.eflags &= ~VIF;
   else raiseWithError(cpu, GP, 0);
 }
 
-/** STI: interrupts are held until after the next instruction when IF was 0. #GP(0) when CPL > IOPL. */
+/** STI: interrupts are held until after the next instruction when IF was 0. #GP(0) when CPL > IOPL and there is no VIF. */
 export function sti(cpu: Vcpu, op: Op): void {
   if (!mayChangeIf(cpu)) {
-    raiseWithError(cpu, GP, 0);
+    if (hasVirtualIf(cpu) && !(cpu.eflags & VIP)) cpu.eflags |= VIF;
+    else raiseWithError(cpu, GP, 0);
     return;
   }
   if (cpu.eflags & IF) return;

@@ -11,6 +11,7 @@ import { BP, DB, GP, OF, UD } from "../x86/exception";
 import { overflowFlag } from "./flags";
 import { is64, isV86 } from "./mode";
 import { Op } from "./op";
+import { redirectInterrupt } from "./vme";
 
 function trap(cpu: Vcpu, op: Op, vector: u32, kind: u32): void {
   raise(cpu, vector);
@@ -22,10 +23,17 @@ export function int3(cpu: Vcpu, op: Op): void {
   trap(cpu, op, BP, FAULT_SOFTWARE);
 }
 
-/** INT imm8. In virtual-8086 mode it needs IOPL 3. Not modelled: the interrupt redirection of CR4.VME. */
+/** INT imm8. In virtual-8086 mode it needs IOPL 3, unless it is redirected. */
 export function intImmediate(cpu: Vcpu, op: Op): void {
-  if (isV86(cpu) && (cpu.eflags & IOPL) !== IOPL) raiseWithError(cpu, GP, 0);
-  else trap(cpu, op, <u32>op.imm & 0xff, FAULT_SOFTWARE);
+  const vector = <u32>op.imm & 0xff;
+  if (isV86(cpu)) {
+    if (redirectInterrupt(cpu, op, vector)) return;
+    if ((cpu.eflags & IOPL) !== IOPL) {
+      raiseWithError(cpu, GP, 0);
+      return;
+    }
+  }
+  trap(cpu, op, vector, FAULT_SOFTWARE);
 }
 
 /** INTO: traps when OF = 1. #UD in 64-bit mode. */

@@ -29,6 +29,13 @@ import { Op } from "./op";
 import { setStackPointer } from "./operand";
 import { commitReal, commitV86 } from "./segment";
 import { returnFromTask } from "./task-gate";
+import {
+  acceptsImage,
+  checkVirtualInterrupt,
+  hasVirtualFlags,
+  loadVirtualImage,
+  vmeFlags,
+} from "./vme";
 
 const ALWAYS: u32 = ARITHMETIC | TF | DF_FLAG | NT;
 const WIDE: u32 = RF | AC_FLAG | ID;
@@ -37,7 +44,7 @@ const WIDE: u32 = RF | AC_FLAG | ID;
 function loadedFlags(cpu: Vcpu, size: u32): u32 {
   let mask = size === 2 ? ALWAYS : ALWAYS | WIDE;
   if (cpu.cpl <= (cpu.eflags & IOPL) >> IOPL_SHIFT) mask |= IF;
-  if (cpu.cpl === 0) mask |= IOPL;
+  if (cpu.cpl === 0) mask |= size === 2 ? IOPL : IOPL | vmeFlags;
   return mask;
 }
 
@@ -51,22 +58,24 @@ export function iret(cpu: Vcpu, op: Op): void {
   } else if (is64(cpu) && op.size === 8 && returnFast(cpu, loadedFlags(cpu, 8)))
     jumpTo(cpu, op, cpu.rip);
   else iretProtected(cpu, op);
+  if (vmeFlags !== 0) checkVirtualInterrupt(cpu);
 }
 
 /** IRETQ in 64-bit code where nothing can go wrong. @returns false, with nothing changed, when `iret` has to do it */
 export function iretShort(cpu: Vcpu): bool {
-  if (cpu.eflags & NT || !returnFast(cpu, loadedFlags(cpu, 8))) return false;
+  if (cpu.eflags & NT || vmeFlags !== 0 || !returnFast(cpu, loadedFlags(cpu, 8))) return false;
   cpu.nmi &= ~NMI_BLOCKED;
   return true;
 }
 
-/** Real-address mode, and virtual-8086 mode with IOPL 3. */
+/** Real-address mode, and virtual-8086 mode with IOPL 3 or virtual flags. */
 function iretParagraph(cpu: Vcpu, op: Op): void {
-  if (isV86(cpu) && (cpu.eflags & IOPL) !== IOPL) {
+  const size = op.size;
+  const isVirtual = hasVirtualFlags(cpu, size);
+  if (!isVirtual && isV86(cpu) && (cpu.eflags & IOPL) !== IOPL) {
     raiseWithError(cpu, GP, 0);
     return;
   }
-  const size = op.size;
   const ip = peekSized(cpu, 0, size);
   const selector = <u32>peekSized(cpu, size, size) & 0xffff;
   const flags = <u32>peekSized(cpu, size * 2, size);
@@ -75,11 +84,16 @@ function iretParagraph(cpu: Vcpu, op: Op): void {
     raiseWithError(cpu, GP, 0);
     return;
   }
-  const mask = loadedFlags(cpu, size);
+  if (isVirtual && !acceptsImage(cpu, flags)) return;
+  // In real-address mode VIF and VIP stay.
+  const mask = loadedFlags(cpu, size) & ~vmeFlags;
   setStackPointer(cpu, cpu.rsp + size * 3);
   if (isV86(cpu)) commitV86(cpu, CS, selector);
   else commitReal(cpu, CS, selector);
-  finish(cpu, op, ip, flags, mask);
+  if (isVirtual) {
+    loadVirtualImage(cpu, flags);
+    finish(cpu, op, ip, 0, 0);
+  } else finish(cpu, op, ip, flags, mask);
 }
 
 function finish(cpu: Vcpu, op: Op, rip: u64, flags: u32, mask: u32): void {
@@ -125,5 +139,5 @@ function iretToV86(cpu: Vcpu, op: Op, eip: u64, selector: u32, flags: u32): void
   commitV86(cpu, GS, gs & 0xffff);
   cpu.rsp = esp;
   cpu.cpl = 3;
-  finish(cpu, op, eip, flags, ALWAYS | WIDE | IF | IOPL | VM);
+  finish(cpu, op, eip, flags, ALWAYS | WIDE | IF | IOPL | VM | vmeFlags);
 }

@@ -28,6 +28,7 @@ import { setRflags } from "./flags";
 import { updateMode } from "./mode";
 import { commitSegment } from "./segment";
 import { loadTaskSegments } from "./task-segments";
+import { vmeFlags } from "./vme";
 
 export const TASK_JUMP: u32 = 0;
 /** CALL, interrupt or exception: the new task gets a back link and NT. */
@@ -155,7 +156,7 @@ function load32(cpu: Vcpu, cause: u32): void {
   // A bad PDPTE leaves the old directory in use, and the new task faults.
   if (cpu.cr0 & CR0_PG && !setCr3(cpu, dword(0x1c))) raiseSelector(cpu, GP, 0);
   taskRip = dword(0x20);
-  setRflags(cpu, dword(0x24) | (cause === TASK_NEST ? NT : 0), FLAGS32);
+  setRflags(cpu, dword(0x24) | (cause === TASK_NEST ? NT : 0), FLAGS32 | vmeFlags);
   for (let i: u32 = 0; i < 8; i++) cpu.setGpr(i, dword(0x28 + i * 4));
   for (let n: u32 = 0; n < 6; n++) cpu.segment(n).selector = <u16>word(0x48 + n * 4);
   loadTaskSegments(cpu, word(0x60), taskRip);

@@ -40,7 +40,7 @@ function casesOf(text: string): Map<string, string> {
 }
 
 async function run(build: Build): Promise<Map<string, string>> {
-  const target = await machine(build);
+  const target = await machine(build, { cpu: "x2vm,+vme" });
   const vcpu = target.vcpus[0]!;
   target.writeMemory(LOAD_ADDRESS, fileOf("guest.bin"));
   vcpu.control.cr0 = 0x11n;

@@ -25,6 +25,7 @@ const OTHERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   // Made anew when a machine is restored.
   derived: {
     "cpu/features": "ready",
+    "cpu/vme": "vmeFlags",
     "mem/paging": "hasGigabytePages",
     "vm/clock": "sharersOf",
     "vm/runnable": "runnableCount",

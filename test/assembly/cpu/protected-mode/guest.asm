@@ -132,6 +132,7 @@ next:
     mov ax, 0x88
     lldt ax
     xor eax, eax
+    mov cr4, eax
     mov dr7, eax
     mov eax, 0xffff0ff0
     mov dr6, eax
@@ -151,6 +152,8 @@ next:
     pop esi
     mov ebx, [esi+4]      ; mode
     mov ebp, [esi+8]      ; entry
+    test ebx, ebx
+    js vme
     cmp ebx, 3
     je ring3
     cmp ebx, 4
@@ -189,6 +192,38 @@ ring1:
     push 0x1202
     push 0xb9
     push ebp
+    xor eax, eax
+    mov ecx, eax
+    mov edx, eax
+    mov ebx, eax
+    mov esi, eax
+    iret
+; 80000000H and flags: virtual-8086 mode with CR4.VME; C0000000H and flags: ring 3 with CR4.PVI. The redirection bit map
+; lies in the registers of the TSS: 80H to 87H are the monitor's, 21H the program's.
+vme:
+    mov ecx, ebx
+    and ecx, 0x3fffffff
+    mov byte [tss+0x48+0x80/8], 0xff
+    mov dword [0x21*4], 0x10000000+vme_int21-0x10000
+    test ebx, 0x40000000
+    jnz pvi
+    mov eax, 1
+    mov cr4, eax
+    jmp v86x
+pvi:
+    mov eax, 2
+    mov cr4, eax
+    or ecx, 0x202
+    push 0x23
+    push STK3
+    push ecx
+    push 0x1b
+    push ebp
+    mov ax, 0x23
+    mov ds, ax
+    mov es, ax
+    mov fs, ax
+    mov gs, ax
     xor eax, eax
     mov ecx, eax
     mov edx, eax
@@ -397,7 +432,7 @@ gather:
     jmp next
 
 %assign tn 0
-; A case: name; 0, 1, 3 = ring, 4 = virtual-8086 with IOPL 0, 5 = with IOPL 3. Falls into an INT 81H at the end.
+; A case: name; 0, 1, 3 = ring, 4 = virtual-8086 with IOPL 0, 5 = with IOPL 3, 80000000H and more: see vme. Falls into an INT 81H at the end.
 %macro T 2
 %assign tn tn+1
     [section .tab]
@@ -1297,6 +1332,124 @@ bits 16
 t16gate:
     mov ax, 0x16
     int 0x81
+; Virtual interrupts, by IOPL, VIF and VIP.
+%macro VME 1
+%defstr vv %1
+bits 16
+T {"vme cli ",vv}, 0x80000000+%1
+    cli
+    ud2
+T {"vme sti ",vv}, 0x80000000+%1
+    sti
+    ud2
+T {"vme pushf ",vv}, 0x80000000+%1
+    pushf
+    pop ax
+    ud2
+T {"vme pushfd ",vv}, 0x80000000+%1
+    pushfd
+    pop eax
+    ud2
+T {"vme popf ",vv}, 0x80000000+%1
+    push word 0x4cd7
+    popf
+    pushf
+    pop ax
+    ud2
+T {"vme popf if ",vv}, 0x80000000+%1
+    push word 0x3202
+    popf
+    pushf
+    pop ax
+    ud2
+T {"vme popf tf ",vv}, 0x80000000+%1
+    push word 0x0102
+    popf
+    ud2
+T {"vme popfd ",vv}, 0x80000000+%1
+    push dword 0x277ed7
+    popfd
+    pushf
+    pop ax
+    ud2
+T {"vme iret ",vv}, 0x80000000+%1
+    push word 0x4cd7
+    push cs
+    push word %%a-0x10000
+    iret
+%%a:
+    pushf
+    pop ax
+    ud2
+T {"vme iret if ",vv}, 0x80000000+%1
+    push word 0x3202
+    push cs
+    push word %%b-0x10000
+    iret
+%%b:
+    ud2
+T {"vme iret tf ",vv}, 0x80000000+%1
+    push word 0x0102
+    push cs
+    push word %%c-0x10000
+    iret
+%%c:
+    ud2
+T {"vme iretd ",vv}, 0x80000000+%1
+    push dword 0x277ed7
+    push dword 0x1000
+    push dword %%d-0x10000
+    o32 iret
+%%d:
+    ud2
+T {"vme int21 ",vv}, 0x80000000+%1
+    int 0x21
+    ud2
+T {"vme int80 ",vv}, 0x80000000+%1
+    int 0x80
+T {"vme int3 ",vv}, 0x80000000+%1
+    int3
+T {"vme into ",vv}, 0x80000000+%1
+    mov al, 0x7f
+    inc al
+    into
+T {"vme int21 at the stack's end ",vv}, 0x80000000+%1
+    mov sp, 3
+    int 0x21
+bits 32
+T {"pvi cli ",vv}, 0xc0000000+%1
+    cli
+    ud2
+T {"pvi sti ",vv}, 0xc0000000+%1
+    sti
+    ud2
+T {"pvi pushf ",vv}, 0xc0000000+%1
+    pushfd
+    pop eax
+    push dword 0x244ed7
+    popfd
+    ud2
+%endmacro
+VME 0x00000
+VME 0x02000
+VME 0x03000
+VME 0x80000
+VME 0x81000
+VME 0x83000
+VME 0x100000
+VME 0x103000
+VME 0x180000
+bits 16
+; The program's own handler: looks at its frame and returns to the case.
+vme_int21:
+    pushf
+    pop cx
+    push bp
+    mov bp, sp
+    mov dx, [bp+6]
+    pop bp
+    iret
+
 bits 32
 section .tab
     dd 0, 0, 0
