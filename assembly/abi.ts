@@ -30,6 +30,11 @@ export const REQ_KICK = 32; // delivery mode 3 (PV kick): leave HLT
 export const REQ_EXTINT = 64; // the PIC asserts INTR through LINT0
 export const REQ_SMI = 128; // accepted and dropped: SMM is not modelled
 
+/** Largest ROM: 16 MiB below 4 GiB, above the APICs. */
+export const ROM_MAX_BYTES = 0x1000000;
+/** As much of the end of a ROM shows below 1 MiB. */
+export const ROM_LOW_BYTES = 0x20000;
+
 // Flags of `addVcpu`.
 export const ADD_BSP = 1; // bootstrap processor: starts RUNNABLE
 export const ADD_X2APIC = 2; // the VMM sets APIC_BASE.EXTD before the CPU first runs (policy x2apic-reset)

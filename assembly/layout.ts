@@ -6,12 +6,17 @@
  *                TLB arrays, block cache and micro-op arena, APIC ID map, vCPU set, vCPU records
  *     ramBase    guest RAM, ramBytes long; the last reservation, 64 KiB aligned
  *
- * Bases are fixed at `create`; nothing moves afterwards. Guest RAM is the only region that a guest address reaches,
- * and every access is bounded by ramBytes (mem/physical.ts).
+ * A ROM ends where guest RAM begins: it is mapped below 4 GiB, so `ramBase + gpa` is its host offset too (mod 2^32).
+ *
+ * Bases are fixed at `create`; nothing moves afterwards. Guest RAM and ROM are the only regions that a guest address
+ * reaches, and every access is bounded by their sizes (mem/physical.ts).
  */
-import { VCPU_BYTES } from "./abi";
+import { ROM_MAX_BYTES, VCPU_BYTES } from "./abi";
 
 const WASM_PAGE_BYTES: usize = 65536;
+const ROM_PAGES: u32 = ROM_MAX_BYTES >> 12;
+/** End of the read-only part of low memory. */
+export const LOW_ROM_END: u32 = 0x100000;
 
 /** First vCPU record; record n is at `vcpuBase + n * VCPU_BYTES`. */
 export let vcpuBase: usize = 0;
@@ -23,6 +28,10 @@ export let vcpuCount: u32 = 0;
 export let ramBase: usize = 0;
 /** Guest RAM size in bytes, a multiple of 4096, at most 2 GiB. */
 export let ramBytes: u32 = 0;
+/** Size of the ROM that ends at 4 GiB, a multiple of 4096, at most ROM_MAX_BYTES; 0 when there is none. */
+export let romBytes: u32 = 0;
+/** Its end shows once more below 1 MiB: guest RAM from here to 1 MiB is read-only. 1 MiB when nothing is. */
+export let lowRomStart: u32 = 0x100000;
 
 let next: usize = 0;
 
@@ -50,11 +59,42 @@ export function placeVcpus(capacity: u32): bool {
   return vcpuBase !== 0;
 }
 
-/** Places guest RAM; last of all. @returns false when memory does not suffice */
+/** Places guest RAM, behind room for a ROM; last of all. @returns false when memory does not suffice */
 export function placeRam(bytes: u32): bool {
-  ramBase = reserve(bytes, WASM_PAGE_BYTES);
+  ramBase = reserve(<u64>ROM_MAX_BYTES + bytes, WASM_PAGE_BYTES);
+  if (ramBase === 0) return false;
+  ramBase += ROM_MAX_BYTES;
   ramBytes = bytes;
-  return ramBase !== 0;
+  return true;
+}
+
+/** Puts a ROM of `bytes` into the machine, empty, and makes guest RAM from `lowStart` to 1 MiB read-only. */
+export function placeRom(bytes: u32, lowStart: u32): void {
+  romBytes = bytes;
+  lowRomStart = lowStart;
+}
+
+/**
+ * Sets aside a table of `bytesPerPage` for each page of RAM and ROM; entry n, `pageIndex` of its page, is at
+ * `base + n * bytesPerPage`.
+ *
+ * @param bytes - guest RAM size
+ * @returns the base, or 0 when memory does not suffice
+ */
+export function reservePages(bytes: u32, bytesPerPage: u32): usize {
+  const below = <usize>(ROM_PAGES * bytesPerPage);
+  const room = reserve(below + <u64>(bytes >> 12) * bytesPerPage, 64);
+  return room === 0 ? 0 : room + below;
+}
+
+/** Zeroes such a table. */
+export function clearPages(base: usize, bytesPerPage: u32): void {
+  memory.fill(base - ROM_PAGES * bytesPerPage, 0, (ROM_PAGES + (ramBytes >> 12)) * bytesPerPage);
+}
+
+/** Number of the page of a guest-physical address in RAM or ROM: from 0 in RAM, below 0 in the ROM. */
+export function pageIndex(gpa: u32): i32 {
+  return <i32>gpa >> 12;
 }
 
 /** Takes the next slot of the vCPU set into use. @returns its vcpuIndex; the caller checked the capacity */

@@ -32,6 +32,7 @@ interface CoreExports extends ApicExports {
   removeVcpu(vcpuIndex: number): number;
   findVcpu(apicId: number): number;
   slotsInUse(): number;
+  setRom(bytes: number, lowBytes: number): void;
   vcpuAddress(vcpuIndex: number): number;
   ramAddress(): number;
   exchangeAddress(): number;
@@ -215,6 +216,19 @@ export class Core {
   /** Guest RAM. Never keep it. @param ramBytes - its size */
   ram(ramBytes: number): Uint8Array {
     return new Uint8Array(this.#memory.buffer, this.exports.ramAddress() >>> 0, ramBytes);
+  }
+
+  /** The ROM below 4 GiB; empty without one. Never keep it. */
+  rom(): Uint8Array {
+    const length = Number(this.variable("layout/romBytes"));
+    const end = this.exports.ramAddress() >>> 0;
+    return new Uint8Array(this.#memory.buffer, end - length, length);
+  }
+
+  /** Puts a ROM into the machine, or takes it out. @param lowBytes - of RAM below 1 MiB are read-only */
+  putRom(bytes: Uint8Array = new Uint8Array(), lowBytes = 0): void {
+    this.exports.setRom(bytes.length, lowBytes);
+    this.rom().set(bytes);
   }
 
   /** Linear address of a vCPU record. */

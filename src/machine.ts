@@ -210,7 +210,9 @@ export class Machine {
       ram.fill(0, address + bytes.length, address + length);
       this.#core.exports.ramWritten(address, length);
     }
-    startBootCpu(new Vcpu(this.#core, BOOT_VCPU), plan.start);
+    this.#core.putRom(plan.rom?.bytes, plan.rom?.readOnlyLowBytes);
+    const signature = Number(this.#core.variable("cpu/cpuid/signature"));
+    startBootCpu(new Vcpu(this.#core, BOOT_VCPU), plan.start, signature);
     return plan;
   }
 
@@ -382,6 +384,7 @@ export class Machine {
     const at = this.#core.exchangeAddress();
     hash.words(this.#core.bytes.slice(at, at + 16));
     hash.memory(this.#core.ram(this.memoryBytes));
+    hash.memory(this.#core.rom());
     hash.text(JSON.stringify(this.#board.state()));
     return hash.digest();
   }

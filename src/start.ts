@@ -3,6 +3,7 @@ import type { CpuStart } from "./loaders/image.js";
 import { GPR_NAMES, type Vcpu } from "./vcpu.js";
 
 const CR0_PE = 1n;
+const CR0_AFTER_RESET = 0x60000010n;
 const CR0_ET = 0x10n; // caches on, unlike after power-up
 const RFLAGS_FIXED = 2n;
 
@@ -23,13 +24,32 @@ const X2APIC_BASE = 0xfee00d00n;
 
 const DATA_SEGMENTS = ["ds", "es", "fs", "gs", "ss"] as const;
 
-/** The machine was just made, or runs between two instructions: registers that `start` does not name become 0. */
-export function startBootCpu(cpu: Vcpu, start: CpuStart): void {
+/**
+ * The machine was just made, or runs between two instructions: registers that `start` does not name become 0.
+ *
+ * @param signature - CPUID.1:EAX, which a reset leaves in EDX
+ */
+export function startBootCpu(cpu: Vcpu, start: CpuStart, signature: number): void {
   for (const name of GPR_NAMES) cpu.gpr[name] = 0n;
   cpu.rflags = RFLAGS_FIXED;
-  if (start.mode === "real") startReal(cpu, start);
+  if (start.mode === "reset") startAtReset(cpu, signature);
+  else if (start.mode === "real") startReal(cpu, start);
   else if (start.mode === "protected") startProtected(cpu, start);
   else startLong(cpu, start);
+}
+
+/** SDM 3A "Processor State After Reset". */
+function startAtReset(cpu: Vcpu, signature: number): void {
+  cpu.control.cr0 = CR0_AFTER_RESET;
+  for (const name of DATA_SEGMENTS) {
+    cpu.setSegment(name, { selector: 0, base: 0n, limit: 0xffff, accessRights: REAL_DATA });
+  }
+  const base = 0xffff0000n;
+  cpu.setSegment("cs", { selector: 0xf000, base, limit: 0xffff, accessRights: REAL_CODE });
+  cpu.gdtr = { base: 0n, limit: 0xffff };
+  cpu.idtr = { base: 0n, limit: 0xffff };
+  cpu.gpr.rdx = BigInt(signature);
+  cpu.rip = 0xfff0n;
 }
 
 /** As a BIOS leaves it: interrupt vectors at 0, stack below the code. */

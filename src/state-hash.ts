@@ -22,8 +22,9 @@ export class StateHash {
     this.words(new TextEncoder().encode(text));
   }
 
-  /** Adds memory. @param bytes - 4-byte aligned, a multiple of 4096 long */
+  /** Adds memory, if there is any. @param bytes - 4-byte aligned, a multiple of 4096 long */
   memory(bytes: Uint8Array): void {
+    if (bytes.length === 0) return;
     const words = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
     for (let page = 0; page < words.length; page += PAGE_WORDS) {
       if (!isZeroPage(words, page)) this.#page(words, page);

@@ -8,7 +8,7 @@
  * A conditional branch does not end a block: while it is not taken, its block goes on. A direct branch that is taken
  * knows the block at its target in the `disp` of its micro-op, which it needs for nothing else.
  *
- * A block lies in one page. An instruction that crosses a page, is not in RAM or may run into the CS limit is decoded
+ * A block lies in one page. An instruction that crosses a page, is not in memory or may run into the CS limit is decoded
  * anew each time into a block of its own that is not kept. Blocks live in an arena that only ever grows; when it is
  * full, everything is forgotten. A dropped block keeps its memory until then, so that links to it can be checked.
  *
@@ -17,12 +17,12 @@
  */
 import { CS } from "../abi";
 import { raiseWithError } from "../fault";
-import { ramBase, ramBytes, reserve } from "../layout";
+import { clearPages, pageIndex, ramBase, reserve, reservePages } from "../layout";
 import { translateFetch } from "../mem/access";
 import { markCode, unmarkAll, unmarkPage } from "../mem/code-map";
 import { setCodeWritten } from "../mem/hooks";
 import { NO_GPA } from "../mem/paging";
-import { isPlainRam, physicalRead } from "../mem/physical";
+import { isPlainMemory, physicalRead } from "../mem/physical";
 import { pageFlushes, TAG_SLOW } from "../mem/tlb";
 import * as abi from "../op-abi";
 import { Vcpu } from "../vcpu";
@@ -66,8 +66,8 @@ const window: usize = memory.data(32, 8);
 /** Reserves the cache. @param bytes - guest RAM size */
 export function placeBlocks(bytes: u32): bool {
   hash = reserve(HASH_ENTRIES << 2, 64);
-  pages = reserve((<u64>(bytes >> 12)) << 2, 64);
-  losses = reserve(bytes >> 12, 64);
+  pages = reservePages(bytes, 4);
+  losses = reservePages(bytes, 1);
   arena = reserve(ARENA_BYTES, 64);
   arenaNext = arena;
   setCodeWritten(dropWritten);
@@ -77,7 +77,7 @@ export function placeBlocks(bytes: u32): bool {
 /** Forgets every block. */
 export function dropAll(): void {
   memory.fill(hash, 0, HASH_ENTRIES << 2);
-  memory.fill(pages, 0, (ramBytes >> 12) << 2);
+  clearPages(pages, 4);
   memory.fill(jumps, 0, JUMP_ENTRIES << 5);
   unmarkAll();
   arenaNext = arena;
@@ -206,7 +206,7 @@ function find(cpu: Vcpu, rip: u64, gva: u64): usize {
   const mode = cpu.mode;
   const gpa64 = translateFetch(cpu, gva);
   if (gpa64 === NO_GPA) return 0;
-  if (!isPlainRam(cpu, gpa64)) return decodeSingle(cpu, gva, gpa64);
+  if (!isPlainMemory(cpu, gpa64)) return decodeSingle(cpu, gva, gpa64);
   const gpa = <u32>gpa64;
   let block = findBlock(gpa, mode);
   if (block === 0) block = build(gpa, mode);
@@ -257,7 +257,7 @@ function build(gpa: u32, mode: u32): usize {
   if (count === 0) return 0;
   const bytes = <u32>(at - start);
   const slot = slotOf(gpa, mode);
-  const page = pages + ((gpa >> 12) << 2);
+  const page = pages + (pageIndex(gpa) << 2);
   store<u32>(block, gpa);
   store<u32>(block, mode | VALID, 4);
   store<u16>(block, <u16>count, 8);
@@ -265,7 +265,7 @@ function build(gpa: u32, mode: u32): usize {
   store<u32>(block, load<u32>(slot), 12);
   store<u32>(block, 0, LINK);
   setShortVisits(block, 0);
-  setHeat(block, load<u8>(losses + (gpa >> 12)) < mostLosses ? 0 : COLD);
+  setHeat(block, load<u8>(losses + pageIndex(gpa)) < mostLosses ? 0 : COLD);
   store<u32>(block, load<u32>(page), 24);
   store<u32>(slot, <u32>block);
   store<u32>(page, <u32>block);
@@ -311,7 +311,7 @@ function decodeSingle(cpu: Vcpu, gva: u64, gpa: u64): usize {
 
 /** A store is about to change gpa .. gpa+length-1, inside one page: drops the blocks that hold one of these bytes. */
 function dropWritten(gpa: u32, length: u32): void {
-  const page = pages + ((gpa >> 12) << 2);
+  const page = pages + (pageIndex(gpa) << 2);
   let dropped = false;
   let isLoss = false;
   let previous: usize = 0;
@@ -344,8 +344,8 @@ function dropWritten(gpa: u32, length: u32): void {
  * @param known - that there was one
  */
 function dropTranslations(gpa: u32, known: bool): void {
-  const loss = losses + (gpa >> 12);
-  const first = <usize>load<u32>(pages + ((gpa >> 12) << 2));
+  const loss = losses + pageIndex(gpa);
+  const first = <usize>load<u32>(pages + (pageIndex(gpa) << 2));
   let isLoss = known;
   for (let block = first; block !== 0; block = <usize>load<u32>(block, 24)) {
     if (heatOf(block) < 0) isLoss = true;

@@ -11,7 +11,7 @@ import { isCodeLine, pageHasCode } from "../mem/code-map";
 import { ACCESS_WRITE, NO_GPA, translate } from "../mem/paging";
 import { accessOf } from "../mem/access";
 import { apicPageRead, apicPageWrite } from "../mem/hooks";
-import { isPlainRam } from "../mem/physical";
+import { isPlainMemory, isPlainRam } from "../mem/physical";
 import {
   fillTlb,
   findDevice,
@@ -45,8 +45,8 @@ import { divideWide, remainder } from "./wide";
 export { setTranslateAfter } from "./heat";
 export { dropAll as forgetBlocks } from "./block";
 
-/** Guest-physical address of an access inside one page that is plain RAM; NO_GPA: the interpreter must do it. */
-function plainRam(cpu: Vcpu, gva: u64, size: u32, access: u32): u64 {
+/** Guest-physical address of an access inside one page of plain memory; NO_GPA: the interpreter must do it. */
+function plainMemory(cpu: Vcpu, gva: u64, size: u32, access: u32): u64 {
   if ((<u32>gva & 0xfff) + size > 0x1000 || (cpu.tlbTag & 3) === TAG_SLOW) return NO_GPA;
   const devices = access & ACCESS_WRITE ? tlbDeviceWrite : tlbDeviceRead;
   if (findDevice(devices, gva, cpu.tlbTag) !== NO_GPA) return NO_GPA;
@@ -57,7 +57,9 @@ function plainRam(cpu: Vcpu, gva: u64, size: u32, access: u32): u64 {
     return NO_GPA;
   }
   // The walk itself may have written to decoded code.
-  return blockEnd() === 0 || !isPlainRam(cpu, gpa) ? NO_GPA : gpa;
+  if (blockEnd() === 0) return NO_GPA;
+  const isPlain = access & ACCESS_WRITE ? isPlainRam(cpu, gpa) : isPlainMemory(cpu, gpa);
+  return isPlain ? gpa : NO_GPA;
 }
 
 /** Where `regionRead` leaves what it read from a register of the local APIC. */
@@ -80,7 +82,7 @@ export function regionRead(cpu: Vcpu, gva: u64, size: u32, left: u32): usize {
     store<u32>(registerRead, apicPageRead(cpu, <u32>device & 0xfff, 4));
     return registerRead;
   }
-  const gpa = plainRam(cpu, gva, size, 0);
+  const gpa = plainMemory(cpu, gva, size, 0);
   if (gpa === NO_GPA) return 0;
   fillTlb(tlbRead, gva, gpa, cpu.tlbTag);
   return ramBase + <usize>gpa;
@@ -88,7 +90,7 @@ export function regionRead(cpu: Vcpu, gva: u64, size: u32, left: u32): usize {
 
 /** Host address for a write, or a read and a write, behind the TLB; or 0: leave the region. */
 export function regionWrite(cpu: Vcpu, gva: u64, size: u32): usize {
-  const gpa = plainRam(cpu, gva, size, ACCESS_WRITE);
+  const gpa = plainMemory(cpu, gva, size, ACCESS_WRITE);
   if (gpa === NO_GPA || isCodeLine(<u32>gpa, size)) return 0;
   fillTlb(tlbRead, gva, gpa, cpu.tlbTag);
   if (!pageHasCode(<u32>gpa)) fillTlb(tlbWrite, gva, gpa, cpu.tlbTag);

@@ -26,7 +26,7 @@ import {
   PAGING_4LEVEL,
   translate,
 } from "./paging";
-import { isPlainRam, physicalRead, physicalWrite } from "./physical";
+import { isPlainMemory, isPlainRam, physicalRead, physicalWrite } from "./physical";
 import {
   fillDevice,
   fillTlb,
@@ -131,7 +131,7 @@ export function checkWriteSystem(cpu: Vcpu, gva: u64, size: u32): bool {
 /**
  * Translates an instruction address through the execute TLB.
  *
- * @returns guest-physical address in RAM or elsewhere, or NO_GPA with a fault raised
+ * @returns guest-physical address in memory or elsewhere, or NO_GPA with a fault raised
  */
 export function translateFetch(cpu: Vcpu, gva: u64): u64 {
   const tag = cpu.cpl === 3 ? cpu.asid | TAG_USER : cpu.asid;
@@ -140,14 +140,14 @@ export function translateFetch(cpu: Vcpu, gva: u64): u64 {
     return <u64>(<u32>gva + load<u32>(entry, 8) - <u32>ramBase);
   }
   const gpa = translate(cpu, gva, ACCESS_FETCH | (cpu.cpl === 3 ? ACCESS_USER : 0));
-  if (gpa !== NO_GPA && isPlainRam(cpu, gpa)) fillTlb(tlbExecute, gva, gpa, tag);
+  if (gpa !== NO_GPA && isPlainMemory(cpu, gpa)) fillTlb(tlbExecute, gva, gpa, tag);
   return gpa;
 }
 
 /**
  * Host address of `gva`, valid to the end of its page: for reads in bulk with the privilege of the running code.
  *
- * @returns 0 when the page is not plain RAM, may not be read, or each access must be seen; no fault stays raised
+ * @returns 0 when the page is no memory, may not be read, or each access must be seen; no fault stays raised
  */
 export function hostRead(cpu: Vcpu, gva: u64): usize {
   const tag = cpu.tlbTag;
@@ -178,7 +178,7 @@ function hostAddress(cpu: Vcpu, gva: u64, access: u32, array: usize): usize {
     cpu.fault = 0;
     return 0;
   }
-  if (!isPlainRam(cpu, gpa)) return 0;
+  if (array === tlbRead ? !isPlainMemory(cpu, gpa) : !isPlainRam(cpu, gpa)) return 0;
   if (array === tlbRead || !pageHasCode(<u32>gpa)) fillTlb(array, gva, gpa, cpu.tlbTag);
   return ramBase + <usize>gpa;
 }
@@ -240,7 +240,7 @@ export function readSlow<T>(cpu: Vcpu, gva: u64, tag: u32): T {
   const room: u32 = 0x1000 - (<u32>gva & 0xfff);
   if (room >= size) {
     if ((tag & 3) === TAG_SLOW) dataAccess(cpu, gva, size, false);
-    else if (isPlainRam(cpu, gpa)) fillTlb(tlbRead, gva, gpa, tag);
+    else if (isPlainMemory(cpu, gpa)) fillTlb(tlbRead, gva, gpa, tag);
     else fillDevice(tlbDeviceRead, gva, gpa, tag);
     return physicalRead<T>(cpu, gpa);
   }

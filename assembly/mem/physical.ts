@@ -1,28 +1,53 @@
 /**
- * Guest-physical memory: RAM, the local APIC page of the accessing vCPU, and the host's MMIO for the rest.
+ * Guest-physical memory: RAM, ROM, the local APIC page of the accessing vCPU, and the host's MMIO for the rest.
  *
  * Every access is bounded here or by a TLB entry that was filled from here, so that no guest address reaches another
  * byte of the linear memory.
  */
 import { mmioRead, mmioWrite } from "../host";
-import { ramBase, ramBytes } from "../layout";
+import { LOW_ROM_END, lowRomStart, ramBase, ramBytes, romBytes } from "../layout";
 import { Vcpu } from "../vcpu";
 import { beforeStore } from "./code-map";
 import { apicPageRead, apicPageWrite } from "./hooks";
 
 /** True when gpa .. gpa+size-1 is guest RAM. */
-export function isRam(gpa: u64, size: u32): bool {
+function isRam(gpa: u64, size: u32): bool {
   return gpa + size <= <u64>ramBytes;
 }
 
-/** True when the page of `gpa` is RAM that a TLB entry may point at for this vCPU. */
+/** True in the ROM below 4 GiB. */
+function isHighRom(gpa: u64): bool {
+  return gpa - (((<u64>1) << 32) - romBytes) < <u64>romBytes;
+}
+
+/** True when gpa .. gpa+size-1 is guest RAM that can be written. @param size - at most a page */
+export function isWritable(gpa: u64, size: u32): bool {
+  return isRam(gpa, size) && !isRom(gpa) && !isRom(gpa + size - 1);
+}
+
+/** True for memory with host offset `ramBase + gpa`. */
+export function isMemory(gpa: u64): bool {
+  return gpa < <u64>ramBytes || isHighRom(gpa);
+}
+
+/** True when what is written to `gpa` is lost: the ROM, and where its end shows below 1 MiB. */
+export function isRom(gpa: u64): bool {
+  return (gpa < <u64>LOW_ROM_END && gpa >= <u64>lowRomStart) || isHighRom(gpa);
+}
+
+/** True when the page of `gpa` is RAM or ROM that a TLB entry may point at for this vCPU. */
+export function isPlainMemory(cpu: Vcpu, gpa: u64): bool {
+  return isMemory(gpa) && (gpa & ~(<u64>0xfff)) !== cpu.apicPage;
+}
+
+/** The same for a TLB entry to write through. */
 export function isPlainRam(cpu: Vcpu, gpa: u64): bool {
-  return gpa < <u64>ramBytes && (gpa & ~(<u64>0xfff)) !== cpu.apicPage;
+  return isPlainMemory(cpu, gpa) && !isRom(gpa);
 }
 
 /** Reads physical memory. The access must not cross a page. */
 export function physicalRead<T>(cpu: Vcpu, gpa: u64): T {
-  if (isPlainRam(cpu, gpa)) return load<T>(ramBase + <usize>gpa);
+  if (isPlainMemory(cpu, gpa)) return load<T>(ramBase + <usize>gpa);
   if (sizeof<T>() === 8) {
     if (isApicPage(cpu, gpa)) {
       const half = <u64>apicPageRead(cpu, <u32>gpa & 0xfff, 8);
@@ -36,7 +61,8 @@ export function physicalRead<T>(cpu: Vcpu, gpa: u64): T {
 
 /** Writes physical memory. The access must not cross a page. */
 export function physicalWrite<T>(cpu: Vcpu, gpa: u64, value: T): void {
-  if (isPlainRam(cpu, gpa)) {
+  if (isPlainMemory(cpu, gpa)) {
+    if (isRom(gpa)) return;
     beforeStore(<u32>gpa, <u32>sizeof<T>());
     store<T>(ramBase + <usize>gpa, value);
     return;
@@ -68,14 +94,14 @@ function deviceWrite(cpu: Vcpu, gpa: u64, size: u32, value: u32): void {
   else mmioWrite(<u32>gpa, <u32>(gpa >> 32), size, value);
 }
 
-/** Reads a paging-structure entry; outside RAM it reads all ones, which is a reserved-bit violation. */
+/** Reads a paging-structure entry; outside RAM and ROM it reads all ones, which is a reserved-bit violation. */
 export function readEntry<T>(gpa: u64): T {
-  return isRam(gpa, <u32>sizeof<T>()) ? load<T>(ramBase + <usize>gpa) : <T>-1;
+  return isRam(gpa, <u32>sizeof<T>()) || isHighRom(gpa) ? load<T>(ramBase + <usize>gpa) : <T>-1;
 }
 
 /** Writes back the accessed and dirty bits of a paging-structure entry. */
 export function writeEntry<T>(gpa: u64, entry: T): void {
-  if (!isRam(gpa, <u32>sizeof<T>())) return;
+  if (!isWritable(gpa, <u32>sizeof<T>())) return;
   beforeStore(<u32>gpa, <u32>sizeof<T>());
   store<T>(ramBase + <usize>gpa, entry);
 }

@@ -12,7 +12,6 @@
  *
  * Spaces live for an epoch (tlb.ts). A vCPU of an earlier epoch looks its space up again, or founds it.
  */
-import { ramBytes } from "../layout";
 import { addArea } from "../state-areas";
 import { Vcpu } from "../vcpu";
 import {
@@ -25,6 +24,7 @@ import {
   EFER_LMA,
   EFER_NXE,
 } from "../x86/cr";
+import { isMemory } from "./physical";
 import {
   ASIDS,
   dropPage,
@@ -103,7 +103,7 @@ function spaceOf(cpu: Vcpu): u32 {
   }
   const rules = rulesOf(cpu);
   const root = rootOf(cpu, rules);
-  const apicPage = cpu.apicPage < <u64>ramBytes ? cpu.apicPage : u64.MAX_VALUE;
+  const apicPage = isMemory(cpu.apicPage) ? cpu.apicPage : u64.MAX_VALUE;
   const bucket = bucketOf(root, rules);
   for (let number = load<u32>(bucket); number !== 0; number = Space.at(number).next) {
     const known = Space.at(number);

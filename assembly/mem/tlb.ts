@@ -10,7 +10,7 @@
 import { Vcpu } from "../vcpu";
 import { CR0_AM, CR4_SMAP } from "../x86/cr";
 import { AC_FLAG } from "../x86/eflags";
-import { ramBase, ramBytes } from "../layout";
+import { pageIndex, ramBase, ramBytes, romBytes } from "../layout";
 import { addArea } from "../state-areas";
 
 const TLB_ENTRIES: usize = 2048;
@@ -158,7 +158,7 @@ export function updateTlbTag(cpu: Vcpu): void {
   cpu.tlbTag = cpu.asid | kind;
 }
 
-/** Enters a translation. @param array - tlbRead, tlbWrite or tlbExecute; @param gpa - inside guest RAM */
+/** Enters a translation. @param array - tlbRead, tlbWrite or tlbExecute; @param gpa - inside guest RAM or ROM */
 export function fillTlb(array: usize, gva: u64, gpa: u64, tag: u32): void {
   if ((tag & 3) === TAG_SLOW) return;
   const entry = array + ((<usize>(((gva >> 12) ^ <u64>saltOf(tag)) & TLB_MASK)) << 4);
@@ -166,7 +166,7 @@ export function fillTlb(array: usize, gva: u64, gpa: u64, tag: u32): void {
   store<u32>(entry, <u32>(ramBase + <usize>gpa) - <u32>gva, 8);
 }
 
-/** Drops all write translations to the RAM page of `gpa`. */
+/** Drops all write translations to the page of `gpa`. */
 export function dropWriteEntries(gpa: u32): void {
   const page = (<u32>ramBase + gpa) >> 12;
   for (let slot: usize = 0; slot < TLB_BYTES; slot += 16) {
@@ -191,7 +191,7 @@ export function listTlb(): void {
  * Checks what was put back, and moves it to where guest RAM lies now.
  *
  * @param savedRamBase - `ramBase` of the machine that was saved
- * @returns false for an entry that points elsewhere than at a page of guest RAM
+ * @returns false for an entry that points elsewhere than at a page of guest RAM or ROM
  */
 export function restoreTlb(savedRamBase: usize): bool {
   if ((nextAsid & 3) !== 0 || nextAsid < 4 || nextAsid > 4096) return false;
@@ -208,7 +208,8 @@ function restoreEntries(array: usize, savedRamBase: usize): bool {
     if (tag === 0) continue;
     const page = <u32>(tag & ~(<u64>0xfff));
     const gpa = page + load<u32>(entry, 8) - <u32>savedRamBase;
-    if ((gpa & 0xfff) !== 0 || gpa >= ramBytes) return false;
+    const isRom = pageIndex(gpa) < 0;
+    if ((gpa & 0xfff) !== 0 || (isRom ? 0 - gpa > romBytes : gpa >= ramBytes)) return false;
     store<u32>(entry, <u32>ramBase + gpa - page, 8);
   }
   return true;

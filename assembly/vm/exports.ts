@@ -9,7 +9,7 @@ import { setKnob as storeKnob } from "../apic/knobs";
 import { Lapic } from "../apic/lapic";
 import { signalMsi, signalRte } from "../apic/msi";
 import { restoreLapic, saveLapic } from "../apic/state";
-import { placeBlocks } from "../cpu/block";
+import { dropAll, placeBlocks } from "../cpu/block";
 import { leaveBlock } from "../cpu/control";
 import { syncPdptes } from "../cpu/cr";
 import { setBusCycle, setKvmSignature } from "../cpu/cpuid";
@@ -20,7 +20,16 @@ import { isProtected, isV86, updateMode } from "../cpu/mode";
 import { msrResult, readMsr as cpuReadMsr, writeMsr as cpuWriteMsr } from "../cpu/msr";
 import { setRandomState } from "../cpu/random";
 import { retiredSoFar } from "../cpu/run";
-import { placeRam, placeVcpus, ramBase, ramBytes as ramSize, vcpuAt } from "../layout";
+import {
+  LOW_ROM_END,
+  placeRam,
+  placeRom,
+  placeVcpus,
+  ramBase,
+  ramBytes as ramSize,
+  vcpuAt,
+  vcpuCount,
+} from "../layout";
 import { beforeStore, placeCodeMap } from "../mem/code-map";
 import { NO_GPA } from "../mem/paging";
 import { probe } from "../mem/access";
@@ -57,6 +66,19 @@ export function create(capacity: u32, ramBytes: u32, seed: u32): u32 {
   setRandomState(seed);
   connect();
   return 1;
+}
+
+/**
+ * Puts a ROM into the machine: the host writes it to where guest RAM begins, minus its size.
+ *
+ * @param bytes - a multiple of 4096, at most ROM_MAX_BYTES; 0 takes it out
+ * @param lowBytes - of guest RAM below 1 MiB are read-only, where the host writes the end of the ROM; at most
+ *   ROM_LOW_BYTES
+ */
+export function setRom(bytes: u32, lowBytes: u32): void {
+  placeRom(bytes, LOW_ROM_END - lowBytes);
+  dropAll();
+  for (let i: u32 = 0; i < vcpuCount; i++) flushTlb(vcpu(i));
 }
 
 export function vcpuAddress(vcpuIndex: u32): usize {

@@ -11,7 +11,7 @@ import { offers } from "../cpu/features";
 import { readTsc } from "../cpu/tsc";
 import { ramBase } from "../layout";
 import { beforeStore } from "../mem/code-map";
-import { isRam } from "../mem/physical";
+import { isWritable } from "../mem/physical";
 import { Vcpu } from "../vcpu";
 import { FEATURE_KVM_CLOCKSOURCE_STABLE } from "../x86/cpuid";
 import {
@@ -72,7 +72,7 @@ export function resetKvmClock(cpu: Vcpu): void {
 
 /** struct pvclock_wall_clock: version, seconds, nanoseconds. An address outside RAM is ignored. */
 function storeWallClock(gpa: u64): void {
-  if (!isRam(gpa, WALL_BYTES)) return;
+  if (!isWritable(gpa, WALL_BYTES)) return;
   const at = prepare(gpa, WALL_BYTES);
   store<u32>(at, evenAfter(load<u32>(at)));
   store<u32>(at, EPOCH_SECONDS, 4);
@@ -81,7 +81,7 @@ function storeWallClock(gpa: u64): void {
 
 /** struct pvclock_vcpu_time_info: version, TSC and time of one moment, scale. */
 function storeSystemTime(cpu: Vcpu, gpa: u64): void {
-  if (!isRam(gpa, TIME_BYTES)) return;
+  if (!isWritable(gpa, TIME_BYTES)) return;
   const at = prepare(gpa, TIME_BYTES);
   store<u32>(at, evenAfter(load<u32>(at)));
   store<u32>(at, 0, 4);

@@ -7,7 +7,7 @@ import { Lapic } from "../apic/lapic";
 import { pvEoiAddress, resolvePvEoi, wantsPvEoi } from "../apic/pv-eoi";
 import { ramBase } from "../layout";
 import { beforeStore } from "../mem/code-map";
-import { isRam } from "../mem/physical";
+import { isWritable } from "../mem/physical";
 import { Vcpu } from "../vcpu";
 
 const WORD_BYTES: u32 = 4;
@@ -17,7 +17,7 @@ const PENDING: u32 = 1;
 export function offerPvEoi(cpu: Vcpu): void {
   const lapic = Lapic.of(cpu);
   const gpa = pvEoiAddress(lapic);
-  if (lapic.pvEoiMsr === 0 || !isRam(gpa, WORD_BYTES) || !wantsPvEoi(lapic)) return;
+  if (lapic.pvEoiMsr === 0 || !isWritable(gpa, WORD_BYTES) || !wantsPvEoi(lapic)) return;
   storeWord(gpa, loadWord(gpa) | PENDING);
 }
 

@@ -6,7 +6,7 @@
  * layout, writes them, and calls `finishRestore`. Decoded code is not part of it: as in any slicing of a run, no guest
  * notices where decoding begins anew.
  */
-import { ABSENT, REQ_SMI, VCPU_BYTES } from "../abi";
+import { ABSENT, REQ_SMI, ROM_LOW_BYTES, VCPU_BYTES } from "../abi";
 import { bindApicId, findApicId } from "../apic/ids";
 import { listInjection, restoreInjection } from "../apic/inject";
 import { Lapic } from "../apic/lapic";
@@ -19,9 +19,17 @@ import { listFeatures, restoreFeatures } from "../cpu/features";
 import { updateMode } from "../cpu/mode";
 import { MONITOR_NONE, monitoredLine } from "../cpu/monitor";
 import { isXcr0Valid } from "../fpu/xsave";
-import { ramBytes, vcpuCount, vcpuBase } from "../layout";
+import {
+  LOW_ROM_END,
+  lowRomStart,
+  ramBase,
+  ramBytes,
+  romBytes,
+  vcpuCount,
+  vcpuBase,
+} from "../layout";
 import { watchLine } from "../mem/code-map";
-import { isRam } from "../mem/physical";
+import { isWritable } from "../mem/physical";
 import { listSpaces, restoreSpace, restoreSpaces } from "../mem/space";
 import { listTlb, restoreTlb } from "../mem/tlb";
 import { addArea, areaCount, beginAreas } from "../state-areas";
@@ -45,6 +53,7 @@ export function listAreas(list: usize): u32 {
   listMap();
   listFeatures();
   listCpuid();
+  addArea(ramBase - romBytes, romBytes);
   listTlb();
   listSpaces();
   listTimers();
@@ -59,6 +68,7 @@ export function listAreas(list: usize): u32 {
  * @returns 0, or the number of the part that cannot be, in the order below, from 1; the instance is of no use then
  */
 export function checkRestored(savedRamBase: usize): u32 {
+  if ((romBytes | lowRomStart) & 0xfff || lowRomStart + ROM_LOW_BYTES < LOW_ROM_END) return 9;
   if (!restorePolicy()) return 1;
   if (!restoreFeatures() || !restoreCpuid()) return 2;
   if (!restoreTlb(savedRamBase) || !restoreSpaces()) return 3;
@@ -79,7 +89,7 @@ function restoreVcpu(cpu: Vcpu, index: u32): bool {
   if (cpu.sipiVector > 0xff || !restoreSpace(cpu)) return false;
   const lapic = Lapic.of(cpu);
   if (lapic.period > PERIOD_MAX) return false;
-  if (lapic.pvEoiPending !== 0 && !isRam(pvEoiAddress(lapic), 4)) return false;
+  if (lapic.pvEoiPending !== 0 && !isWritable(pvEoiAddress(lapic), 4)) return false;
   bindApicId(cpu.apicId, index);
   updateMode(cpu);
   if (cpu.monitorAddress === MONITOR_NONE) return true;

@@ -36,6 +36,7 @@ export interface GuestFlags {
   readonly initrd?: string;
   readonly loadAddress?: number;
   readonly format?: string;
+  readonly shadowRom?: boolean;
   readonly possibleApicIds?: number[];
   readonly maxCpus?: number;
   readonly hotplug: PlannedHotplug[];
@@ -69,7 +70,7 @@ dest=0x123, sender=0x23 (or device), nth=3, every=10, chance=0.1 (by --seed). Th
 /** Adds them, with the argument that names the image. */
 export function addGuestOptions(command: Command): Command {
   return command
-    .argument("<image>", "Linux or Multiboot kernel, boot sector, or flat binary")
+    .argument("<image>", "Linux or Multiboot kernel, boot sector, ROM, or flat binary")
     .option("--cpus <n>", "CPUs, with APIC IDs from 0 (default 1)", (text) =>
       parseNumber(text, "--cpus"),
     )
@@ -97,8 +98,9 @@ export function addGuestOptions(command: Command): Command {
     )
     .option(
       "--format <name>",
-      "boot-sector, multiboot, linux or flat, instead of what the content says",
+      "boot-sector, multiboot, linux, rom or flat, instead of what the content says",
     )
+    .option("--shadow-rom", "a ROM below 1 MiB can be written, as firmware such as SeaBIOS expects")
     .option(
       "--possible-apic-ids <list>",
       "CPUs that may come: 0x23,0x123 (default: those of --hotplug)",
@@ -167,6 +169,7 @@ export function planOf(imagePath: string, flags: GuestFlags): SessionPlan {
   };
   const load: LoadOptions = {
     ...(flags.format === undefined ? {} : { format: flags.format as ImageFormat }),
+    ...(flags.shadowRom === undefined ? {} : { isShadowed: flags.shadowRom }),
     ...(flags.loadAddress === undefined ? {} : { address: flags.loadAddress }),
     ...(flags.append === undefined ? {} : { commandLine: flags.append }),
     ...(flags.initrd === undefined ? {} : { modules: readModules(flags.initrd) }),

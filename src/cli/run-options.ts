@@ -23,11 +23,13 @@ Examples:
   x2vm run kernel.elf --initrd "disk.img,module.bin first argument"
   x2vm run vmlinuz --initrd initrd.img --append "console=ttyS0" --hotplug '0x123@/login:/'
   x2vm run guests/hotplug.bin --apic-ids 0,0x23 --hotplug 0x123@2ms
+  x2vm run bios.bin --machine pc --shadow-rom
   x2vm run test.bin --load-address 0x10000 --max-instructions 200M --json
 
 An image is a Linux kernel (bzImage, however packed, or ELF vmlinux), a Multiboot kernel
-(ELF32, ELF64, or with addresses in its header), a boot sector, or with --load-address any bytes:
-below 1 MiB they start in real mode, above in 32-bit protected mode.
+(ELF32, ELF64, or with addresses in its header), a boot sector, a ROM (firmware of whole 64 KiB that
+ends at 4 GiB, started at the reset vector; shown below 1 MiB as well, read-only or with --shadow-rom),
+or with --load-address any bytes: below 1 MiB they start in real mode, above in 32-bit protected mode.
 
 The serial port (COM1) is the terminal: its virtual time then passes no faster than ours. Ctrl-] ends
 the run, and so does Ctrl-C while the guest does not listen to the port. With --input or --type the

@@ -7,7 +7,7 @@
 import { X2vmError, hex, type X2vmErrorCode } from "../errors.js";
 
 /** Formats that `load` knows. */
-export type ImageFormat = "boot-sector" | "multiboot" | "linux" | "flat";
+export type ImageFormat = "boot-sector" | "multiboot" | "linux" | "rom" | "flat";
 
 /** A file handed to the guest beside the kernel. */
 export interface BootModule {
@@ -23,6 +23,8 @@ export interface LoadOptions {
   readonly format?: ImageFormat;
   /** Flat binaries only: guest-physical load address, which is also the entry. */
   readonly address?: number;
+  /** ROM images only: what shows of it below 1 MiB is RAM that begins as a copy. */
+  readonly isShadowed?: boolean;
   /** How errors call the image, usually the file name. Default "image". */
   readonly name?: string;
   /** Multiboot and Linux: arguments of the kernel; Multiboot puts the image's name before them. */
@@ -42,6 +44,8 @@ export interface LoadPiece {
 
 /** Where the boot CPU starts and in which state; registers that are not named are as after power-up. */
 export type CpuStart =
+  /** At the reset vector, all of it as after power-up. */
+  | { readonly mode: "reset" }
   | {
       readonly mode: "real";
       readonly cs: number;
@@ -68,6 +72,8 @@ export type CpuStart =
 export interface LoadPlan {
   readonly format: ImageFormat;
   readonly pieces: readonly LoadPiece[];
+  /** Ends at 4 GiB. */
+  readonly rom?: { readonly bytes: Uint8Array; readonly readOnlyLowBytes: number };
   readonly start: CpuStart;
 }
 

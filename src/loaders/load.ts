@@ -7,6 +7,7 @@ import { refuse, type ImageFormat, type LoadOptions, type LoadPlan } from "./ima
 import { planLinux } from "./linux.js";
 import { isLinux } from "./linux-image.js";
 import { findMultibootHeader, planMultiboot } from "./multiboot.js";
+import { looksLikeRom, planRom } from "./rom.js";
 
 /** What the ACPI tables of a Linux kernel tell of the machine. */
 export interface LoadTarget {
@@ -37,6 +38,9 @@ export function planLoad(
   if (format !== "flat" && options.address !== undefined) {
     refuse("BAD_OPTION", name, `a load address is for flat binaries, this is loaded as ${format}`);
   }
+  if (format !== "rom" && options.isShadowed === true) {
+    refuse("BAD_OPTION", name, `only a ROM can be shadowed, this is loaded as ${format}`);
+  }
   const takesCommandLine = format === "multiboot" || format === "linux";
   if (!takesCommandLine && (options.modules?.length ?? 0) > 0) {
     refuse(
@@ -59,19 +63,24 @@ export function planLoad(
       return planLinux(image, name, ramBytes, options, target.cpus(), target.platform);
     case "boot-sector":
       return planBootSector(image, name, ramBytes);
+    case "rom":
+      return planRom(image, name, ramBytes, options.isShadowed ?? false);
     case "flat":
       return planFlat(image, name, ramBytes, options.address);
     default:
       refuse(
         "BAD_OPTION",
         name,
-        `"${String(format)}" is not an image format (boot-sector, multiboot, linux, flat)`,
+        `"${String(format)}" is not an image format (boot-sector, multiboot, linux, rom, flat)`,
       );
   }
 }
 
 function recognise(image: Uint8Array, name: string, options: LoadOptions): ImageFormat {
   if (options.address !== undefined) return "flat";
+  if (options.isShadowed === true) return "rom";
+  // Code of firmware may contain what looks like a Multiboot header, and sometimes is one.
+  if (looksLikeRom(image) && !hasBootSignature(image) && !isElf(image)) return "rom";
   if (findMultibootHeader(image) >= 0) return "multiboot";
   if (isLinux(image)) return "linux";
   if (hasBootSignature(image)) return "boot-sector";
@@ -82,6 +91,6 @@ function recognise(image: Uint8Array, name: string, options: LoadOptions): Image
     refuse("IMAGE_UNKNOWN_FORMAT", name, reason);
   }
   const reason =
-    "neither a Linux or Multiboot kernel nor a boot sector (55 AA at offset 510); a flat binary needs a load address";
+    "neither a Linux or Multiboot kernel nor a boot sector (55 AA at offset 510) nor a ROM (whole 64 KiB, a jump in the last 16 bytes); a flat binary needs a load address";
   refuse("IMAGE_UNKNOWN_FORMAT", name, reason);
 }

@@ -13,6 +13,7 @@ const PARTS = [
   "the messages on hold",
   "the timers",
   "the scheduler",
+  "the ROM",
 ];
 
 export interface CoreState {

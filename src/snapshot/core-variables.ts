@@ -5,6 +5,8 @@
  * the list of them, so that a new variable is found and thought about.
  */
 
+import { ROM_MAX_BYTES } from "../../assembly/abi.js";
+
 export interface CoreVariable {
   /** Folder, file and name under assembly/. */
   readonly name: string;
@@ -30,6 +32,8 @@ export const CURRENT = "vm/run/current";
 
 export const CORE_VARIABLES: readonly CoreVariable[] = [
   variable(VCPU_COUNT, 2n ** 24n, 1n),
+  variable("layout/romBytes", BigInt(ROM_MAX_BYTES)),
+  variable("layout/lowRomStart", 2n ** 20n),
   variable("mem/tlb/pageFlushes", U32),
   variable("mem/tlb/epoch", U32),
   variable("mem/tlb/nextAsid", 4096n, 4n),

@@ -49,7 +49,7 @@ export interface GuestRun {
 export interface Guest {
   readonly name: string;
   readonly title: string;
-  readonly format: "boot-sector" | "multiboot" | "linux-init";
+  readonly format: "boot-sector" | "multiboot" | "linux-init" | "rom";
   readonly sources: readonly string[];
   readonly binary: { readonly file: string; readonly bytes: number; readonly sha256: string };
   readonly runs: readonly GuestRun[];

@@ -35,10 +35,7 @@ export async function runOnQemu(guest: Guest, run: QemuRun): Promise<QemuResult>
   const folder = mkdtempSync(join(tmpdir(), "x2vm-qemu-"));
   const socket = join(folder, "qmp");
   const image = fileURLToPath(new URL(guest.binary.file, GUESTS));
-  const boot =
-    guest.format === "multiboot"
-      ? ["-kernel", image, "-append", run.append]
-      : ["-drive", `file=${image},format=raw,snapshot=on`];
+  const boot = bootArguments(guest.format, image, run.append);
   const args = [
     ...run.args,
     ...boot,
@@ -62,6 +59,12 @@ export async function runOnQemu(guest: Guest, run: QemuRun): Promise<QemuResult>
   monitor?.destroy();
   rmSync(folder, { recursive: true });
   return { lines: linesOf(output), exitCode, messages };
+}
+
+function bootArguments(format: Guest["format"], image: string, append: string): string[] {
+  if (format === "multiboot") return ["-kernel", image, "-append", append];
+  if (format === "rom") return ["-bios", image];
+  return ["-drive", `file=${image},format=raw,snapshot=on`];
 }
 
 /** QMP: the monitor takes commands once its capabilities are negotiated. */

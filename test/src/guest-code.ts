@@ -58,6 +58,6 @@ export function serialOf(machine: Machine): { text: string } {
   return output;
 }
 
-function dword(value: number): number[] {
+export function dword(value: number): number[] {
   return [value & 0xff, (value >>> 8) & 0xff, (value >>> 16) & 0xff, value >>> 24];
 }
