@@ -19,6 +19,7 @@ import type {
   TimedDevice,
 } from "./devices/device.js";
 import { FwCfg, type FwCfgSource } from "./devices/fw-cfg.js";
+import { I8042 } from "./devices/i8042.js";
 import { IO_APIC_LENGTH, IoApic } from "./devices/ioapic.js";
 import { PicPair } from "./devices/pic8259.js";
 import { Pit8254, SpeakerPort } from "./devices/pit8254.js";
@@ -31,6 +32,7 @@ import { X2vmError } from "./errors.js";
 import { RTC_GSI, SCI_GSI, TIMER_GSI, type Platform } from "./platform.js";
 
 const TIMER_IRQ = 0;
+const KEYBOARD_IRQ = 1;
 const COM1_IRQ = 4;
 /** I/O APIC pin of the ACPI event device. */
 const EVENT_DEVICE_PIN = 9;
@@ -93,7 +95,6 @@ export class Board {
 
     const { ports } = this;
     ports.register("PIC master", 0x20, 2, this.pics.master);
-    ports.register("keyboard controller reset", 0x64, 1, new KeyboardReset(reset));
     ports.register("POST codes", 0x80, 1, post);
     ports.register("system control A", 0x92, 1, systemControl);
     ports.register("PIC slave", 0xa0, 2, this.pics.slave);
@@ -119,8 +120,11 @@ export class Board {
       ["fw_cfg", fwCfg],
       ["shutdown", shutdown],
     ]);
-    if (setup.platform === "pc") this.#addPcDevices(setup, exit);
-    else ports.register("sleep control", 0x604, 2, new SleepControl(exit));
+    if (setup.platform === "pc") this.#addPcDevices(setup, exit, reset);
+    else {
+      ports.register("keyboard controller reset", 0x64, 1, new KeyboardReset(reset));
+      ports.register("sleep control", 0x604, 2, new SleepControl(exit));
+    }
   }
 
   /** Virtual time at which a device wants to do something, in nanoseconds; Infinity when none does. */
@@ -135,19 +139,23 @@ export class Board {
     for (const device of this.#timed) if (device.nextNs <= ns) device.advance();
   }
 
-  #addPcDevices(setup: BoardSetup, exit: (code: number) => void): void {
+  #addPcDevices(setup: BoardSetup, exit: (code: number) => void, reset: () => void): void {
     const { clock } = setup;
     const pit = new Pit8254(clock, this.#line(TIMER_IRQ, TIMER_GSI));
     const speaker = new SpeakerPort(pit);
     const rtc = new Rtc(clock, this.#line(RTC_GSI, RTC_GSI), setup);
     const acpi = new AcpiPm(clock, this.#line(SCI_GSI, SCI_GSI), exit);
+    const keyboard = new I8042(this.#line(KEYBOARD_IRQ, KEYBOARD_IRQ), reset);
     this.ports.register("PIT", 0x40, 4, pit);
+    this.ports.register("keyboard data", 0x60, 1, keyboard.data);
+    this.ports.register("keyboard controller", 0x64, 1, keyboard.command);
     this.ports.register("speaker control", 0x61, 1, speaker);
     this.ports.register("RTC", 0x70, 2, rtc);
     this.ports.register("ACPI fixed hardware", 0x600, ACPI_PM_LENGTH, acpi);
     this.#timed.push(pit, rtc, acpi);
     this.#stateful.set("PIT", pit);
     this.#stateful.set("speaker control", speaker);
+    this.#stateful.set("keyboard controller", keyboard);
     this.#stateful.set("RTC", rtc);
     this.#stateful.set("ACPI fixed hardware", acpi);
   }

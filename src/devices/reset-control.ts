@@ -2,8 +2,8 @@
  * The three ways in which a PC guest asks for a reset: keyboard controller command 0xfe (port 0x64), chipset reset
  * control (port 0xcf9), system control port A (port 0x92).
  *
- * Not modelled: the keyboard controller itself. Port 0x64 reads 0 (ready for a command, no data), other commands are
- * dropped. A20 is always open.
+ * The minimal platform has no keyboard controller (i8042.ts) but this command of it: port 0x64 reads 0 (ready for a
+ * command, no data), other commands are dropped. A20 is always open.
  */
 import type { AccessSize, Device, DeviceState } from "./device.js";
 import { StateReader } from "./state-reader.js";
