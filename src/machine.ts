@@ -201,6 +201,7 @@ export class Machine {
   load(image: Uint8Array, options: LoadOptions = {}): LoadPlan {
     this.#assertUsable();
     const plan = planLoad(image, this.memoryBytes, options, {
+      cpuCount: this.#board.cpuHotplug.apicIds.length,
       cpus: () => this.cpuSlots,
       platform: this.#options.machine,
     });

@@ -1,9 +1,9 @@
 /**
- * ACPI tables of the machine: RSDP, XSDT, FADT, MADT, DSDT, and a FACS for a PC.
+ * ACPI tables of the machine: RSDP, RSDT, XSDT, FADT, MADT, DSDT, and a FACS for a PC.
  *
  * Source: ACPI Specification 6.1, "ACPI Software Programming Model". The minimal platform is hardware-reduced: no FACS, no
  * fixed event registers; sleep and reset are registers in port space. A PC has the fixed hardware of devices/acpi-pm.ts.
- * Not modelled: RSDT (nothing here is 32-bit), SRAT, HPET, MCFG.
+ * Not modelled: SRAT, HPET, MCFG.
  */
 import { dword } from "./aml.js";
 import { dsdtBody } from "./dsdt.js";
@@ -61,7 +61,7 @@ export class AcpiTables {
   readonly #madt: Uint8Array;
   readonly #dsdt: Uint8Array;
   /** Where each table is in the block. */
-  readonly #at: Readonly<Record<"xsdt" | "fadt" | "madt" | "dsdt" | "facs", number>>;
+  readonly #at: Readonly<Record<"rsdt" | "xsdt" | "fadt" | "madt" | "dsdt" | "facs", number>>;
   /** Of the block, in bytes. */
   readonly length: number;
 
@@ -71,13 +71,14 @@ export class AcpiTables {
     this.#platform = platform;
     this.#dsdt = table("DSDT", 2, dsdtBody(apicIds, platform));
     this.#madt = table("APIC", 4, madtBody(cpus, platform));
-    const xsdt = RSDP_ALIGNMENT;
+    const rsdt = RSDP_ALIGNMENT;
+    const xsdt = aligned(rsdt + HEADER_BYTES + 2 * 4);
     const fadt = aligned(xsdt + HEADER_BYTES + 2 * 8);
     const madt = aligned(fadt + FADT_BYTES);
     const dsdt = aligned(madt + this.#madt.length);
     const dsdtEnd = dsdt + this.#dsdt.length;
     const facs = aligned(dsdtEnd);
-    this.#at = { xsdt, fadt, madt, dsdt, facs };
+    this.#at = { rsdt, xsdt, fadt, madt, dsdt, facs };
     this.length = platform === "pc" ? facs + FACS_BYTES : dsdtEnd;
   }
 
@@ -86,9 +87,11 @@ export class AcpiTables {
     const at = this.#at;
     const isPc = this.#platform === "pc";
     const block = new Uint8Array(this.length);
-    block.set(rsdp(address + at.xsdt), 0);
-    const pointers = [at.fadt, at.madt].flatMap((each) => [...dword(address + each), ...dword(0)]);
-    block.set(table("XSDT", 1, pointers), at.xsdt);
+    block.set(rsdp(address + at.rsdt, address + at.xsdt), 0);
+    const pointers = [at.fadt, at.madt].map((each) => [...dword(address + each)]);
+    block.set(table("RSDT", 1, pointers.flat()), at.rsdt);
+    const longPointers = pointers.flatMap((each) => [...each, ...dword(0)]);
+    block.set(table("XSDT", 1, longPointers), at.xsdt);
     const fixed = isPc ? pcFadt(address + at.dsdt, address + at.facs) : fadt(address + at.dsdt);
     block.set(fixed, at.fadt);
     block.set(this.#madt, at.madt);
@@ -119,12 +122,13 @@ function table(signature: string, revision: number, body: ArrayLike<number>): Ui
   return bytes;
 }
 
-function rsdp(xsdt: number): Uint8Array {
+function rsdp(rsdt: number, xsdt: number): Uint8Array {
   const bytes = new Uint8Array(RSDP_BYTES);
   const view = new DataView(bytes.buffer);
   put(bytes, 0, "RSD PTR ");
   put(bytes, 9, OEM);
   bytes[15] = 2; // ACPI 2.0 and later
+  view.setUint32(16, rsdt, true);
   view.setUint32(20, RSDP_BYTES, true);
   view.setUint32(24, xsdt, true);
   bytes[8] = checksum(bytes.subarray(0, 20));

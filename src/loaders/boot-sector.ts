@@ -3,6 +3,8 @@
  *
  * There is no BIOS to fetch more sectors, so whatever follows the first 512 bytes of the file follows it in memory.
  */
+import { biosPieces } from "./bios.js";
+import type { LoadTarget } from "./load-target.js";
 import { LOW_MEMORY_END, checkPieces, piece, refuse, type LoadPlan } from "./image.js";
 
 const LOAD_ADDRESS = 0x7c00;
@@ -15,7 +17,12 @@ export function hasBootSignature(image: Uint8Array): boolean {
 }
 
 /** @throws X2vmError IMAGE_MALFORMED, IMAGE_DOES_NOT_FIT */
-export function planBootSector(image: Uint8Array, name: string, ramBytes: number): LoadPlan {
+export function planBootSector(
+  image: Uint8Array,
+  name: string,
+  ramBytes: number,
+  target: LoadTarget,
+): LoadPlan {
   if (image.length < SECTOR_BYTES) {
     refuse(
       "IMAGE_MALFORMED",
@@ -31,7 +38,8 @@ export function planBootSector(image: Uint8Array, name: string, ramBytes: number
     const reason = `${image.length} bytes do not fit between 0x7c00 and 0x9ffff, where a boot sector is loaded (${room})`;
     refuse("IMAGE_DOES_NOT_FIT", name, reason);
   }
-  const pieces = [piece("the boot sector", LOAD_ADDRESS, image)];
+  const sectors = [piece("the boot sector", LOAD_ADDRESS, image)];
+  const pieces = [...sectors, ...biosPieces(sectors, ramBytes, target)];
   checkPieces(name, pieces, ramBytes);
   const start = {
     mode: "real",

@@ -1,25 +1,13 @@
 /** Chooses the loader: by option, else by what the file contains. */
-import type { AcpiCpu, Platform } from "../acpi/tables.js";
 import { isElf } from "./elf.js";
 import { hasBootSignature, planBootSector } from "./boot-sector.js";
 import { planFlat } from "./flat.js";
 import { refuse, type ImageFormat, type LoadOptions, type LoadPlan } from "./image.js";
 import { planLinux } from "./linux.js";
+import { ONE_CPU, type LoadTarget } from "./load-target.js";
 import { isLinux } from "./linux-image.js";
 import { findMultibootHeader, planMultiboot } from "./multiboot.js";
 import { looksLikeRom, planRom } from "./rom.js";
-
-/** What the ACPI tables of a Linux kernel tell of the machine. */
-export interface LoadTarget {
-  /** The CPUs that the machine has or may get; asked only where tables are written. */
-  cpus(): readonly AcpiCpu[];
-  readonly platform: Platform;
-}
-
-const ONE_CPU: LoadTarget = {
-  cpus: () => [{ apicId: 0, isEnabled: true }],
-  platform: "minimal",
-};
 
 /**
  * Works out where an image goes and how the boot CPU starts. Changes nothing.
@@ -58,11 +46,11 @@ export function planLoad(
   }
   switch (format) {
     case "multiboot":
-      return planMultiboot(image, name, ramBytes, options);
+      return planMultiboot(image, name, ramBytes, options, target);
     case "linux":
       return planLinux(image, name, ramBytes, options, target.cpus(), target.platform);
     case "boot-sector":
-      return planBootSector(image, name, ramBytes);
+      return planBootSector(image, name, ramBytes, target);
     case "rom":
       return planRom(image, name, ramBytes, options.isShadowed ?? false);
     case "flat":

@@ -4,12 +4,11 @@
  * Source: Multiboot Specification 0.6.96 "Boot information format". It lies on the first page behind the kernel and
  * behind 1 MiB, modules on the pages after it.
  */
+import { EXTENDED_DATA } from "./bios.js";
 import { LOW_MEMORY_END, piece, type LoadOptions, type LoadPiece } from "./image.js";
 
 const PAGE_BYTES = 4096;
 const ONE_MEBIBYTE = 0x100000;
-/** The last KiB below 640 KiB belongs to the BIOS on a PC. */
-const EXTENDED_BIOS_DATA = 0x9fc00;
 const BIOS = 0xf0000;
 
 const INFO_MEMORY = 1 << 0;
@@ -34,10 +33,10 @@ export interface MapEntry {
 /** Guest RAM as a PC would report it. @param ramBytes - guest RAM, which starts at 0 */
 export function memoryMap(ramBytes: number): MapEntry[] {
   const map: MapEntry[] = [
-    { address: 0, length: Math.min(ramBytes, EXTENDED_BIOS_DATA), type: MAP_AVAILABLE },
+    { address: 0, length: Math.min(ramBytes, EXTENDED_DATA), type: MAP_AVAILABLE },
     {
-      address: EXTENDED_BIOS_DATA,
-      length: LOW_MEMORY_END - EXTENDED_BIOS_DATA,
+      address: EXTENDED_DATA,
+      length: LOW_MEMORY_END - EXTENDED_DATA,
       type: MAP_RESERVED,
     },
     { address: BIOS, length: ONE_MEBIBYTE - BIOS, type: MAP_RESERVED },
@@ -79,7 +78,7 @@ export function buildBootInformation(
   const mapAt = modulesAt + modules.length * MODULE_BYTES;
 
   set(0, INFO_MEMORY | INFO_COMMAND_LINE | INFO_MODULES | INFO_MEMORY_MAP | INFO_LOADER_NAME);
-  set(4, Math.min(ramBytes, EXTENDED_BIOS_DATA) >> 10); // KiB from 0
+  set(4, Math.min(ramBytes, EXTENDED_DATA) >> 10); // KiB from 0
   set(8, Math.max(0, ramBytes - ONE_MEBIBYTE) >>> 10); // KiB from 1 MiB
   set(16, commandLine);
   set(20, modules.length);

@@ -7,6 +7,7 @@
  * Not modelled: symbol tables, drives, configuration table, APM, VBE.
  */
 import { hex } from "../errors.js";
+import { biosPieces } from "./bios.js";
 import { isElf, parseElf } from "./elf.js";
 import {
   checkPieces,
@@ -16,6 +17,7 @@ import {
   type LoadPiece,
   type LoadPlan,
 } from "./image.js";
+import { ONE_CPU, type LoadTarget } from "./load-target.js";
 import { buildBootInformation } from "./multiboot-info.js";
 import { viewOf } from "./view.js";
 
@@ -53,6 +55,7 @@ export function planMultiboot(
   name: string,
   ramBytes: number,
   options: LoadOptions,
+  target: LoadTarget = ONE_CPU,
 ): LoadPlan {
   const header = findMultibootHeader(image);
   if (header < 0)
@@ -71,7 +74,8 @@ export function planMultiboot(
     (flags & FLAG_ADDRESSES) !== 0 ? byAddresses(image, view, header, name) : byElf(image, name);
   checkPieces(name, kernel.pieces, ramBytes);
   const information = buildBootInformation(kernel.pieces, name, ramBytes, options);
-  const pieces = [...kernel.pieces, ...information.pieces];
+  const bios = biosPieces([...kernel.pieces, ...information.pieces], ramBytes, target);
+  const pieces = [...kernel.pieces, ...information.pieces, ...bios];
   checkPieces(name, pieces, ramBytes);
   const start = {
     mode: "protected",

@@ -106,7 +106,7 @@ describe("planLoad", () => {
 describe("boot sector", () => {
   it("goes to 0x7c00 and starts there in real mode with DL = 0x80", () => {
     const { pieces, start } = planLoad(bootSector(), MiB);
-    expect(pieces.map(({ address, length }) => [address, length])).toEqual([[0x7c00, 512]]);
+    expect(pieces[0]).toMatchObject({ what: "the boot sector", address: 0x7c00, length: 512 });
     expect(start).toEqual({ mode: "real", cs: 0, ip: 0x7c00, dl: 0x80, sp: 0x7c00 });
   });
 
