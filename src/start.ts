@@ -35,6 +35,7 @@ export function startBootCpu(cpu: Vcpu, start: CpuStart, signature: number): voi
   if (start.mode === "reset") startAtReset(cpu, signature);
   else if (start.mode === "real") startReal(cpu, start);
   else if (start.mode === "protected") startProtected(cpu, start);
+  else if (start.mode === "linux32") startLinux32(cpu, start);
   else startLong(cpu, start);
 }
 
@@ -78,6 +79,15 @@ function startProtected(cpu: Vcpu, start: Extract<CpuStart, { mode: "protected" 
   cpu.gpr.rax = BigInt(start.eax);
   cpu.gpr.rbx = BigInt(start.ebx);
   cpu.rip = BigInt(start.eip);
+}
+
+/** Linux Documentation/x86/boot.rst "32-bit Boot Protocol". */
+function startLinux32(cpu: Vcpu, start: Extract<CpuStart, { mode: "linux32" }>): void {
+  startProtected(cpu, { mode: "protected", eip: start.eip, eax: 0, ebx: 0 });
+  cpu.gdtr = { base: BigInt(start.gdt), limit: 0x1f };
+  for (const name of DATA_SEGMENTS) cpu.setSegment(name, { selector: 0x18 });
+  cpu.setSegment("cs", { selector: 0x10 });
+  cpu.gpr.rsi = BigInt(start.rsi);
 }
 
 /** Linux Documentation/x86/boot.rst "64-bit Boot Protocol". */

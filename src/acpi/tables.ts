@@ -23,7 +23,7 @@ const OEM = "X2VM  ";
 const OEM_TABLE = "X2VMDSDT";
 const COMPILER = "X2VM";
 
-const RSDP_BYTES = 36;
+export const RSDP_BYTES = 36;
 const RSDP_ALIGNMENT = 64;
 const HEADER_BYTES = 36;
 const FADT_BYTES = 276;

@@ -60,6 +60,13 @@ export type CpuStart =
       readonly ebx: number;
     }
   | {
+      /** 32-bit protected mode, flat segments, paging and interrupts off. */
+      readonly mode: "linux32";
+      readonly eip: number;
+      readonly rsi: number;
+      readonly gdt: number;
+    }
+  | {
       /** 64-bit mode, flat segments, interrupts off, the local APIC in x2APIC mode. Addresses are guest-physical. */
       readonly mode: "long";
       readonly rip: number;

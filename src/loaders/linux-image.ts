@@ -31,6 +31,8 @@ const SECTOR_BYTES = 512;
 /** A header that gives no number of setup sectors means this many. */
 const DEFAULT_SETUP_SECTORS = 4;
 
+const ELF_CLASS = 4;
+const ELF_CLASS_64 = 2;
 const NOTE_SEGMENT = 4;
 /** Owners of the notes that the kernel's build puts in: Xen's entry points, the kernel's own. */
 const NOTE_OWNERS = ["Linux", "Xen"];
@@ -42,7 +44,7 @@ export function isBzImage(image: Uint8Array): boolean {
 
 /** True for an ELF vmlinux: a 64-bit ELF file with a note of the kernel's. */
 export function isVmlinux(image: Uint8Array): boolean {
-  if (!isElf(image) || image[4] !== 2 || image.length < 64) return false;
+  if (!isElf(image) || !isElf64(image) || image.length < 64) return false;
   const view = viewOf(image);
   const first = Number(view.getBigUint64(32, true));
   const count = view.getUint16(56, true);
@@ -81,7 +83,11 @@ function codeOffset(image: Uint8Array): number {
   return ((image[SETUP_SECTORS]! || DEFAULT_SETUP_SECTORS) + 1) * SECTOR_BYTES;
 }
 
-/** @throws X2vmError IMAGE_MALFORMED: cut off, or of a form that has no payload */
+/**
+ * What a bzImage carries packed; empty for other programs in its form, which carry nothing.
+ *
+ * @throws X2vmError IMAGE_MALFORMED: cut off, or too old
+ */
 function payloadOf(image: Uint8Array, name: string): Uint8Array {
   if (image.length < HEADER_END)
     refuse("IMAGE_MALFORMED", name, "the Linux kernel is cut off in its setup header");
@@ -97,7 +103,6 @@ function payloadOf(image: Uint8Array, name: string): Uint8Array {
     const reason = `the Linux kernel is cut off: it has ${image.length} bytes, its payload ends at ${start + length}`;
     refuse("IMAGE_MALFORMED", name, reason);
   }
-  if (length < 8) refuse("IMAGE_MALFORMED", name, "the Linux kernel has no payload");
   return image.subarray(start, start + length);
 }
 
@@ -137,15 +142,15 @@ const PACKINGS: readonly Packing[] = [
 const MOST_UNPACKED = 2 ** 30;
 
 /**
- * The ELF vmlinux in a Linux kernel. Other files, ELF files, and kernels that only unpack themselves come back as they are.
+ * The ELF vmlinux in a Linux kernel. Other files, ELF files, kernels of 32 bits, and those that only unpack themselves come back as they are.
  *
  * @throws X2vmError IMAGE_MALFORMED for a damaged kernel
  */
 export async function unpackLinux(image: Uint8Array, name = "image"): Promise<Uint8Array> {
   if (!isBzImage(image)) return image;
   const payload = payloadOf(image, name);
-  if (isElf(payload)) return payload;
-  const magic = viewOf(payload).getUint32(0, true);
+  if (isElf(payload)) return isElf64(payload) ? payload : image;
+  const magic = payload.length < 8 ? 0 : viewOf(payload).getUint32(0, true);
   const packing = PACKINGS.find((each) => ((magic ^ each.magic) & each.mask) === 0);
   if (packing?.load === undefined) return image;
   const unpack = await attempt(packing.load);
@@ -159,7 +164,12 @@ export async function unpackLinux(image: Uint8Array, name = "image"): Promise<Ui
   if (bytes === undefined)
     refuse("IMAGE_MALFORMED", name, `the kernel's ${packing.name} payload is damaged`);
   if (!isElf(bytes)) refuse("IMAGE_MALFORMED", name, "the kernel's payload is not an ELF file");
-  return bytes;
+  return isElf64(bytes) ? bytes : image;
+}
+
+/** Only its own code knows how to enter a kernel of 32 bits: that unpacks itself. */
+function isElf64(elf: Uint8Array): boolean {
+  return elf[ELF_CLASS] === ELF_CLASS_64;
 }
 
 async function attempt<T>(unpack: () => Promise<T>): Promise<T | undefined> {
@@ -189,6 +199,8 @@ async function loadXz(): Promise<Unpack> {
 
 /** A bzImage that the guest unpacks: what the boot protocol says of it. */
 export interface SelfUnpacking {
+  /** Entered in 64-bit mode; otherwise in 32-bit protected mode, which every kernel has an entry for. */
+  readonly is64Bit: boolean;
   /** The setup header, to be copied to the same place in boot_params. */
   readonly header: Uint8Array;
   /** Where the header starts in a bzImage and in boot_params. */
@@ -200,13 +212,12 @@ export interface SelfUnpacking {
   readonly memoryBytes: number;
 }
 
-/** @throws X2vmError IMAGE_MALFORMED: cut off, too old, or without a 64-bit entry */
+/** @throws X2vmError IMAGE_MALFORMED: cut off, or too old */
 export function selfUnpacking(image: Uint8Array, name: string): SelfUnpacking {
   payloadOf(image, name);
   const view = viewOf(image);
-  if ((view.getUint16(XLOADFLAGS, true) & XLF_KERNEL_64) === 0)
-    refuse("IMAGE_MALFORMED", name, "only 64-bit Linux kernels can be started");
   return {
+    is64Bit: (view.getUint16(XLOADFLAGS, true) & XLF_KERNEL_64) !== 0,
     header: image.subarray(SETUP_SECTORS, HEADER_MAGIC + image[HEADER_LENGTH]!),
     headerOffset: SETUP_SECTORS,
     code: image.subarray(codeOffset(image)),

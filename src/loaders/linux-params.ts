@@ -1,7 +1,7 @@
 /**
- * What a 64-bit Linux kernel finds at its entry: boot_params with the memory map, page tables, segment descriptors.
+ * What a Linux kernel finds at its entry: boot_params with the memory map, page tables, segment descriptors.
  *
- * Source: Linux Documentation/x86/boot.rst "64-bit Boot Protocol", Documentation/x86/zero-page.rst.
+ * Source: Linux Documentation/x86/boot.rst "64-bit Boot Protocol", "32-bit Boot Protocol", Documentation/x86/zero-page.rst.
  *
  *     0x7000 boot_params   0x8000 GDT   0x9000 page tables, 6 pages   0x20000 command line   0xffff0 reset code
  */
@@ -98,11 +98,12 @@ export function identityMap(): Uint8Array {
   return bytes;
 }
 
-/** Descriptors of CODE_SELECTOR (64 bit) and DATA_SELECTOR (flat). */
-export function descriptorTable(): Uint8Array {
+/** Descriptors of CODE_SELECTOR (64 bit, or flat of 32) and DATA_SELECTOR (flat). */
+export function descriptorTable(is64Bit: boolean): Uint8Array {
   const bytes = new Uint8Array(32);
   const view = new DataView(bytes.buffer);
-  view.setBigUint64(CODE_SELECTOR, 0x00af9b000000ffffn, true);
+  const code = is64Bit ? 0x00af9b000000ffffn : 0x00cf9b000000ffffn;
+  view.setBigUint64(CODE_SELECTOR, code, true);
   view.setBigUint64(DATA_SELECTOR, 0x00cf93000000ffffn, true);
   return bytes;
 }

@@ -3,14 +3,16 @@
  * already done. `unpackLinux` makes the one of the other, many times faster than the guest could.
  *
  * Source: Linux Documentation/x86/boot.rst "64-bit Boot Protocol". The boot CPU starts in x2APIC mode: only so does the
- * kernel count CPUs with IDs above 254 among those that may come.
+ * kernel count CPUs with IDs above 254 among those that may come. A bzImage of 32 bits is entered by the "32-bit Boot
+ * Protocol", in xAPIC mode.
  */
-import { AcpiTables, type AcpiCpu, type Platform } from "../acpi/tables.js";
+import { AcpiTables, RSDP_BYTES, type AcpiCpu, type Platform } from "../acpi/tables.js";
 import { parseElf } from "./elf.js";
 import {
   checkPieces,
   piece,
   refuse,
+  type CpuStart,
   type LoadOptions,
   type LoadPiece,
   type LoadPlan,
@@ -30,6 +32,7 @@ import {
 } from "./linux-params.js";
 
 const PAGE_BYTES = 4096;
+const RSDP_ADDRESS = 0xe0000;
 const MEBIBYTE = 2 ** 20;
 /** RAM beside kernel, initrd and tables with which a kernel of today comes to its user space. */
 const WORKING_BYTES = 32 * MEBIBYTE;
@@ -72,6 +75,7 @@ export function planLinux(
   const acpiAddress = ramBytes - tableBytes;
   const initrdAddress = initrd.length === 0 ? 0 : acpiAddress - pages(initrd.length);
 
+  const acpi = tables.blockAt(acpiAddress);
   const pieces = [
     piece(
       "the boot parameters",
@@ -85,29 +89,31 @@ export function planLinux(
         ...(kernel.setup && { setup: kernel.setup }),
       }),
     ),
-    piece("the GDT", GDT_ADDRESS, descriptorTable()),
+    piece("the GDT", GDT_ADDRESS, descriptorTable(kernel.is64Bit)),
     piece("the page tables", PAGE_TABLES_ADDRESS, identityMap()),
     piece("the command line", COMMAND_LINE_ADDRESS, commandLine),
+    // Where programs in a bzImage's form look for it that are no Linux; Linux is told.
+    piece("the RSDP", RSDP_ADDRESS, acpi.subarray(0, RSDP_BYTES)),
     piece("the reset code", RESET_VECTOR, resetCode()),
     ...kernel.pieces,
     piece("the initrd", initrdAddress, initrd),
-    piece("the ACPI tables", acpiAddress, tables.blockAt(acpiAddress), tableBytes),
+    piece("the ACPI tables", acpiAddress, acpi, tableBytes),
   ];
   checkPieces(name, pieces, ramBytes);
-  const start = {
-    mode: "long",
-    rip: kernel.entry,
-    rsi: BOOT_PARAMS_ADDRESS,
-    cr3: PAGE_TABLES_ADDRESS,
-    gdt: GDT_ADDRESS,
-  } as const;
-  return { format: "linux", pieces, start };
+  return { format: "linux", pieces, start: startOf(kernel) };
+}
+
+function startOf({ entry, is64Bit }: PlacedKernel): CpuStart {
+  const common = { rsi: BOOT_PARAMS_ADDRESS, gdt: GDT_ADDRESS };
+  if (is64Bit) return { mode: "long", rip: entry, cr3: PAGE_TABLES_ADDRESS, ...common };
+  return { mode: "linux32", eip: entry, ...common };
 }
 
 /** A kernel in guest memory. */
 interface PlacedKernel {
   readonly pieces: readonly LoadPiece[];
   readonly entry: number;
+  readonly is64Bit: boolean;
   /** The memory that it needs for itself ends here. */
   readonly end: number;
   readonly setup?: SelfUnpacking;
@@ -125,15 +131,16 @@ function elfKernel(file: Uint8Array, name: string): PlacedKernel {
     ),
   );
   const end = Math.max(...elf.segments.map((each) => each.physicalAddress + each.memoryBytes));
-  return { pieces, entry: elf.entry, end };
+  return { pieces, entry: elf.entry, is64Bit: true, end };
 }
 
-/** boot.rst "64-bit Boot Protocol": the entry lies 200H behind the load address. */
+/** boot.rst "64-bit Boot Protocol", "32-bit Boot Protocol": the entry lies 200H behind the load address, or at it. */
 function packedKernel(image: Uint8Array, name: string): PlacedKernel {
   const setup = selfUnpacking(image, name);
-  const { address, code, memoryBytes } = setup;
+  const { address, code, is64Bit, memoryBytes } = setup;
   const pieces = [piece("the packed kernel", address, code)];
-  return { pieces, entry: address + 0x200, end: address + memoryBytes, setup };
+  const entry = is64Bit ? address + 0x200 : address;
+  return { pieces, entry, is64Bit, end: address + memoryBytes, setup };
 }
 
 function pages(bytes: number): number {

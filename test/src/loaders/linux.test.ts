@@ -33,10 +33,50 @@ describe("planLoad of Linux", () => {
     expect([params[0x210], view.getUint32(0x26c, true)]).toEqual([0xff, 0]);
   });
 
-  it("refuses to let a 32-bit kernel unpack itself", () => {
-    const image = bzImage(gzipSync(vmlinux()));
+  it("enters a bzImage of 32 bits at its start, in protected mode, in xAPIC mode", async () => {
+    const elf32 = vmlinux();
+    elf32[4] = 1;
+    const image = bzImage(gzipSync(elf32));
     image[0x236] = 0;
-    expect(() => planLoad(image, 128 * MiB)).toThrow("only 64-bit Linux kernels");
+    image.fill(0xf4, 1024); // hlt
+    const machine = await Machine.create({ memoryBytes: 64 * MiB });
+    machine.load(image);
+    const cpu = machine.vcpus[0]!;
+    expect(cpu.control.cr0 & 0x80000001n).toBe(1n);
+    expect(cpu.readMsr(0x1b)).toBe(0xfee00900n);
+    expect(cpu.segment("cs")).toMatchObject({ selector: 0x10, base: 0n, limit: 0xffffffff });
+    expect(cpu.segment("ss")).toMatchObject({ selector: 0x18, accessRights: 0xc093 });
+    expect(cpu.gpr.rsi).toBe(0x7000n);
+    expect([cpu.gpr.rbp, cpu.gpr.rdi, cpu.gpr.rbx]).toEqual([0n, 0n, 0n]);
+    const { base } = cpu.gdtr;
+    const descriptors = new DataView(machine.readMemory(base, 32).buffer);
+    expect(descriptors.getBigUint64(0x10, true)).toBe(0x00cf9b000000ffffn);
+    expect(machine.run({ maxInstructions: 10 }).reason).toBe("idle");
+    expect(cpu.rip).toBe(BigInt(KERNEL_ADDRESS + 1));
+  });
+
+  it("leaves it to a kernel of 32 bits to unpack itself", async () => {
+    const elf32 = vmlinux();
+    elf32[4] = 1;
+    for (const image of [bzImage(gzipSync(elf32)), bzImage(elf32)]) {
+      expect(await unpackLinux(image)).toBe(image);
+    }
+  });
+
+  it("takes a program in the form of a bzImage without a payload as it is", async () => {
+    const image = bzImage(new Uint8Array(4096).fill(0xf4));
+    new DataView(image.buffer).setUint32(0x24c, 0, true);
+    expect(await unpackLinux(image)).toBe(image);
+    const plan = planLoad(image, 128 * MiB);
+    expect(plan.start).toMatchObject({ mode: "long", rip: KERNEL_ADDRESS + 0x200 });
+  });
+
+  it("shows the RSDP below 1 MiB too", () => {
+    const { pieces } = planLoad(vmlinux(), 128 * MiB);
+    const tables = pieces.find(({ what }) => what === "the ACPI tables")!;
+    const rsdp = pieces.find(({ what }) => what === "the RSDP")!;
+    expect(rsdp.address).toBe(0xe0000);
+    expect(rsdp.bytes).toEqual(tables.bytes.subarray(0, 36));
   });
 
   const gzip = gzipSync(vmlinux());
