@@ -10,6 +10,7 @@ import {
   CpuHotplugBlock,
   type CpuHotplugEvents,
 } from "./devices/cpu-hotplug.js";
+import { DebugConsole } from "./devices/debug-console.js";
 import { DebugExit, ShutdownPort } from "./devices/debug-exit.js";
 import type {
   Device,
@@ -47,6 +48,8 @@ export interface BoardOutputs extends CpuHotplugEvents {
   hotplugInterrupt(low: number, high: number): void;
   /** A byte that the guest sent over the serial port. */
   serial(byte: number): void;
+  /** A character for the debug console. */
+  debug(byte: number): void;
   /** A POST code, 0..255. */
   post(code: number): void;
   /** The guest ended the run with this code. */
@@ -98,6 +101,9 @@ export class Board {
     ports.register("POST codes", 0x80, 1, post);
     ports.register("system control A", 0x92, 1, systemControl);
     ports.register("PIC slave", 0xa0, 2, this.pics.slave);
+    const debugConsole = new DebugConsole((byte) => outputs.debug(byte));
+    ports.register("debug console (Bochs)", 0xe9, 1, debugConsole);
+    ports.register("debug console (QEMU)", 0x402, 1, debugConsole);
     ports.register("debug exit", 0xf4, 4, new DebugExit(exit));
     ports.register("COM1", 0x3f8, 8, this.uart);
     ports.register("PIC edge/level", 0x4d0, 2, this.pics.edgeLevelControl);

@@ -225,6 +225,14 @@ export class Core {
     return new Uint8Array(this.#memory.buffer, end - length, length);
   }
 
+  /** Writes guest RAM; what lies between `bytes.length` and `length` is zeroed. Decoded code there is dropped. */
+  putRam(address: number, bytes: Uint8Array, length = bytes.length): void {
+    const start = (this.exports.ramAddress() >>> 0) + address;
+    this.bytes.set(bytes, start);
+    this.bytes.fill(0, start + bytes.length, start + length);
+    this.exports.ramWritten(address, length);
+  }
+
   /** Puts a ROM into the machine, or takes it out. @param lowBytes - of RAM below 1 MiB are read-only */
   putRom(bytes: Uint8Array = new Uint8Array(), lowBytes = 0): void {
     this.exports.setRom(bytes.length, lowBytes);

@@ -15,6 +15,7 @@ export type { RestoreOptions } from "./snapshot/saved-machine.js";
 export type { CoreBuild, CoreSource } from "./core-source.js";
 export type { HotplugEvent, HotplugRequest, OstReport } from "./hotplug.js";
 export { HotplugStory, type StoryEvent, type StoryKind } from "./hotplug-story.js";
+export { textScreen } from "./text-screen.js";
 export { ConsoleLines } from "./console-lines.js";
 export type { CpuEvent } from "./trace/cpu.js";
 export { cpioArchive, type CpioEntry } from "./loaders/cpio.js";

@@ -60,6 +60,7 @@ export class Machine {
   readonly #schedule = new Schedule();
   readonly #serialListeners = new Listeners<[byte: number]>();
   readonly #postListeners = new Listeners<[code: number]>();
+  readonly #debugListeners = new Listeners<[byte: number]>();
   readonly #traceSubscriptions: TraceSubscriptions;
   readonly #plugs: CpuPlugs;
   #stop: Stop | undefined;
@@ -205,12 +206,7 @@ export class Machine {
       cpus: () => this.cpuSlots,
       platform: this.#options.machine,
     });
-    for (const { address, bytes, length } of plan.pieces) {
-      const ram = this.#core.ram(this.memoryBytes);
-      ram.set(bytes, address);
-      ram.fill(0, address + bytes.length, address + length);
-      this.#core.exports.ramWritten(address, length);
-    }
+    for (const { address, bytes, length } of plan.pieces) this.#core.putRam(address, bytes, length);
     this.#core.putRom(plan.rom?.bytes, plan.rom?.readOnlyLowBytes);
     const signature = Number(this.#core.variable("cpu/cpuid/signature"));
     startBootCpu(new Vcpu(this.#core, BOOT_VCPU), plan.start, signature);
@@ -307,8 +303,7 @@ export class Machine {
   /** Writes guest RAM; code that the guest has run from there is decoded anew. @throws X2vmError MEMORY_OUT_OF_RANGE */
   writeMemory(gpa: number | bigint, bytes: Uint8Array): void {
     const start = this.#ramOffset(gpa, bytes.length);
-    this.#core.ram(this.memoryBytes).set(bytes, start);
-    this.#core.exports.ramWritten(start, bytes.length);
+    this.#core.putRam(start, bytes);
   }
 
   /** Calls back with every byte that the guest sends over the serial port. @returns ends the subscription */
@@ -319,6 +314,11 @@ export class Machine {
   /** Calls back with every POST code (port 0x80). @returns ends the subscription */
   onPost(listener: (code: number) => void): () => void {
     return this.#postListeners.add(listener);
+  }
+
+  /** Calls back with every byte for the debug console (ports 0xe9 and 0x402). @returns ends the subscription */
+  onDebug(listener: (byte: number) => void): () => void {
+    return this.#debugListeners.add(listener);
   }
 
   /** Calls back when the guest reports how it took a hotplug event. @returns ends the subscription */
@@ -395,6 +395,7 @@ export class Machine {
     this.#isDisposed = true;
     this.#serialListeners.clear();
     this.#postListeners.clear();
+    this.#debugListeners.clear();
     this.#plugs.reports.clear();
     this.#plugs.events.clear();
     this.#traceSubscriptions.clear();
@@ -446,6 +447,7 @@ export class Machine {
       hotplugInterrupt: (low, high) => this.#plugs.hotplugInterrupt(low, high),
       serial: (byte) => this.#serialListeners.tell(byte),
       post: (code) => this.#postListeners.tell(code),
+      debug: (byte) => this.#debugListeners.tell(byte),
       exit: (exitCode) => this.#requestStop({ reason: "exit", exitCode }),
       reset: () => this.#requestStop({ reason: "reset" }),
       eject: (slot) => this.#plugs.eject(slot),

@@ -54,6 +54,12 @@ export class LineFile {
     if (this.#pending.length >= CHUNK) this.#flush();
   }
 
+  /** A character, 0..255, of text whose lines end where it says. */
+  put(byte: number): void {
+    this.#pending += String.fromCharCode(byte);
+    if (this.#pending.length >= CHUNK) this.#flush();
+  }
+
   close(): void {
     this.#flush();
     closeSync(this.#descriptor);

@@ -126,6 +126,8 @@ export function addResumeCommand(program: Command): void {
           showsEvents: flags.events && !isQuiet,
           isQuiet,
           tracePath: flags.trace,
+          debugPath: undefined,
+          showsScreen: false,
           reboots: false,
         },
       );

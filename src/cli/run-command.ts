@@ -3,6 +3,7 @@ import { stdin, stderr, stdout } from "node:process";
 import {
   HotplugStory,
   describeApicEvent,
+  textScreen,
   type ApicEvent,
   type Machine,
   type StoryEvent,
@@ -31,10 +32,15 @@ export interface OutputOptions {
   readonly isQuiet: boolean;
   /** Trace events go here, a JSON document a line. */
   readonly tracePath: string | undefined;
+  /** What the guest writes to the debug console goes here; "-" is standard output. */
+  readonly debugPath: string | undefined;
+  /** The text screen is printed at the end whatever the serial port got. */
+  readonly showsScreen: boolean;
   /** A reset boots the machine anew. */
   readonly reboots: boolean;
 }
 
+const STANDARD_OUTPUT = "-";
 /** Instructions of the history in a crash report. */
 const HISTORY = 8;
 
@@ -51,11 +57,17 @@ class Run {
   readonly #output: OutputOptions;
   readonly #console = new GuestConsole(stdout, stderr);
   readonly #trace: LineFile | undefined;
+  readonly #debug: Pick<LineFile, "put" | "close"> | undefined;
+  #hasSerial = false;
 
   constructor(plan: SessionPlan, output: OutputOptions) {
     this.plan = plan;
     this.#output = output;
-    this.#trace = output.tracePath === undefined ? undefined : new LineFile(output.tracePath);
+    const { debugPath, tracePath } = output;
+    this.#trace = tracePath === undefined ? undefined : new LineFile(tracePath);
+    if (debugPath === STANDARD_OUTPUT)
+      this.#debug = { put: (byte) => this.#console.put(byte), close: () => {} };
+    else if (debugPath !== undefined) this.#debug = new LineFile(debugPath);
   }
 
   get machine(): Machine {
@@ -67,7 +79,10 @@ class Run {
     this.session = await prepareSession(this.plan);
     const { machine } = this;
     const { json, showsEvents } = this.#output;
+    const debug = this.#debug;
+    if (debug !== undefined) machine.onDebug((byte) => debug.put(byte));
     machine.onSerial((byte) => {
+      this.#hasSerial = true;
       if (json) this.serial.push(byte);
       else this.#console.put(byte);
     });
@@ -102,6 +117,12 @@ class Run {
   close(): void {
     this.#console.settle();
     this.#trace?.close();
+    this.#debug?.close();
+  }
+
+  /** Rows of the text screen for the reader: all of them on request, else those of a guest with no other output. */
+  screen(): string[] {
+    return this.#output.showsScreen || !this.#hasSerial ? textScreen(this.machine) : [];
   }
 
   /** The report of the last machine with the sums of all. */
@@ -140,7 +161,9 @@ export async function runImage(plan: SessionPlan, output: OutputOptions): Promis
     run.close();
   }
   const total = run.total(report);
+  const screen = run.screen();
   if (output.json) stdout.write(`${JSON.stringify(toJson(run, total), undefined, 2)}\n`);
+  else if (screen.length > 0) stdout.write(`${screen.join("\n")}\n`);
   if (report.reason === "shutdown") {
     const history = terminal.hasTyped ? [] : await repeat(run.plan, report);
     const culprit = run.machine.vcpus[report.vcpuIndex!]!;
@@ -172,6 +195,7 @@ function toJson({ machine, plan, serial, events }: Run, report: RunReport) {
       instructions: Number(cpu.retired),
     })),
     events,
+    screen: textScreen(machine),
     serial: new TextDecoder().decode(Uint8Array.from(serial)),
   };
 }

@@ -10,6 +10,8 @@ interface RunFlags extends GuestFlags {
   readonly policy?: string;
   readonly save: PlannedSave[];
   readonly trace?: string;
+  readonly debugConsole?: string;
+  readonly screen?: boolean;
   readonly json?: boolean;
   readonly quiet?: boolean;
   /** --no-events and --no-reboot make these false. */
@@ -40,6 +42,9 @@ interrupt, the guest's answer, INIT, STARTUP, the first instruction, the change 
 first interrupt from another CPU. A pattern as in --hotplug '0x123@/login:/' is tried as the guest
 prints; one that ends in $, on complete lines.
 
+Of a guest that prints nothing there, the text screen at 0xb8000 is shown at the end, as --screen does
+for all. There is no keyboard but the serial port.
+
 A guest ends the run by a write of v to port 0xf4, with exit code (v << 1) | 1, as on QEMU; by
 writing "Shutdown" to port 0x8900, or by ACPI power-off, with exit code 0. A reset boots it again.`;
 
@@ -57,6 +62,14 @@ export function addRunCommand(program: Command): void {
       [] as PlannedSave[],
     )
     .option("--trace <file>", "write every event of the APICs to a file, a JSON document a line")
+    .option(
+      "--debug-console <file>",
+      "what the guest writes to ports 0xe9 and 0x402 goes to a file, - for standard output",
+    )
+    .option(
+      "--screen",
+      "print the text screen (0xb8000) at the end, even of a guest with a serial port",
+    )
     .option("--json", "print one JSON document with the result and the serial output")
     .option("--no-events", "do not tell what happens to CPUs that come and go")
     .option("--quiet", "neither events nor the summary line")
@@ -72,6 +85,8 @@ export function addRunCommand(program: Command): void {
         showsEvents: flags.events && !isQuiet,
         isQuiet,
         tracePath: flags.trace,
+        debugPath: flags.debugConsole,
+        showsScreen: flags.screen ?? false,
         reboots: flags.reboot,
       };
       process.exitCode = await runImage(

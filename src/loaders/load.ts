@@ -6,7 +6,7 @@ import { refuse, type ImageFormat, type LoadOptions, type LoadPlan } from "./ima
 import { planLinux } from "./linux.js";
 import { ONE_CPU, type LoadTarget } from "./load-target.js";
 import { isLinux } from "./linux-image.js";
-import { findMultibootHeader, planMultiboot } from "./multiboot.js";
+import { findMultibootHeader, hasMultiboot2Header, planMultiboot } from "./multiboot.js";
 import { looksLikeRom, planRom } from "./rom.js";
 
 /**
@@ -73,6 +73,11 @@ function recognise(image: Uint8Array, name: string, options: LoadOptions): Image
   if (isLinux(image)) return "linux";
   if (hasBootSignature(image)) return "boot-sector";
   if (image.length === 0) refuse("IMAGE_UNKNOWN_FORMAT", name, "the file is empty");
+  if (hasMultiboot2Header(image)) {
+    const reason =
+      "a Multiboot 2 kernel, and only Multiboot 1 is known here; many kernels carry both headers";
+    refuse("IMAGE_UNKNOWN_FORMAT", name, reason);
+  }
   if (isElf(image)) {
     const reason =
       "an ELF file without a Multiboot header in its first 8192 bytes, so there is no agreed way to start it";

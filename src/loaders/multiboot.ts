@@ -24,6 +24,8 @@ import { viewOf } from "./view.js";
 const HEADER_MAGIC = 0x1badb002;
 const LOADED_MAGIC = 0x2badb002;
 const HEADER_SEARCH_BYTES = 8192;
+const HEADER_2_MAGIC = 0xe85250d6;
+const HEADER_2_SEARCH_BYTES = 32768;
 
 const FLAG_ALIGN_MODULES = 1 << 0;
 const FLAG_MEMORY_INFO = 1 << 1;
@@ -47,6 +49,18 @@ export function findMultibootHeader(image: Uint8Array): number {
     if (sum >>> 0 === 0) return offset;
   }
   return -1;
+}
+
+/** Whether there is a header of Multiboot 2: 8-byte aligned, in the first 32 KiB. */
+export function hasMultiboot2Header(image: Uint8Array): boolean {
+  const view = viewOf(image);
+  const end = Math.min(image.length, HEADER_2_SEARCH_BYTES) - 16;
+  for (let offset = 0; offset <= end; offset += 8) {
+    if (view.getUint32(offset, true) !== HEADER_2_MAGIC) continue;
+    const words = [0, 4, 8, 12].map((at) => view.getUint32(offset + at, true));
+    if (words.reduce((a, b) => (a + b) >>> 0) === 0) return true;
+  }
+  return false;
 }
 
 /** @throws X2vmError IMAGE_MALFORMED, IMAGE_DOES_NOT_FIT, IMAGE_OVERLAP */

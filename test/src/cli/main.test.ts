@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { CLI, HLT, SPIN, bootSector, exit, outDx8, say } from "../guest-code.js";
+import { CLI, HLT, SPIN, bootSector, exit, out8, outDx8, say } from "../guest-code.js";
 
 const MAIN = new URL("../../../bin/x2vm.js", import.meta.url).pathname;
 const FOLDER = mkdtempSync(join(tmpdir(), "x2vm-"));
@@ -60,6 +60,27 @@ describe("x2vm run", () => {
       serial: "hello\n",
     });
     expect(status).toBe(33);
+  });
+
+  it("shows the text screen of a guest that prints nothing, and of others on request", () => {
+    // mov ax, b800h; mov ds, ax; mov word [0], 0748h
+    const write = [0xb8, 0x00, 0xb8, 0x8e, 0xd8, 0xc7, 0x06, 0x00, 0x00, 0x48, 0x07];
+    const silent = image("screen.img", ...write, CLI, HLT);
+    const other = image("both.img", ...write, ...say("A\n"), CLI, HLT);
+    expect(x2vm("run", silent).stdout).toBe("H\n");
+    expect(x2vm("run", other).stdout).toBe("A\n");
+    expect(x2vm("run", other, "--screen").stdout).toBe("A\nH\n");
+    expect(JSON.parse(x2vm("run", other, "--json").stdout)).toMatchObject({ screen: ["H"] });
+  });
+
+  it("puts the debug console where it is asked to", () => {
+    const code = [...out8(0xe9, 0x42), ...outDx8(0x402, 0x0a), ...say("A\n"), CLI, HLT];
+    const guest = image("debug.img", ...code);
+    const path = join(FOLDER, "debug.txt");
+    expect(x2vm("run", guest).stdout).toBe("A\n");
+    expect(x2vm("run", guest, "--debug-console", "-").stdout).toBe("B\nA\n");
+    expect(x2vm("run", guest, "--debug-console", path).stdout).toBe("A\n");
+    expect(readFileSync(path, "utf8")).toBe("B\n");
   });
 
   it.each([

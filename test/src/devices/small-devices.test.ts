@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { DebugConsole } from "../../../src/devices/debug-console.js";
 import { DebugExit, ShutdownPort } from "../../../src/devices/debug-exit.js";
 import { FwCfg } from "../../../src/devices/fw-cfg.js";
 import { PostPort } from "../../../src/devices/post-port.js";
@@ -17,6 +18,16 @@ describe("DebugExit", () => {
     device.write(0, 4, value);
     expect(codes).toEqual([code]);
     expect(device.read(0, 4)).toBe(0);
+  });
+});
+
+describe("DebugConsole", () => {
+  it("hands out characters, and answers that somebody listens", () => {
+    const bytes: number[] = [];
+    const device = new DebugConsole((byte) => bytes.push(byte));
+    device.write(0, 1, 0x41);
+    expect(bytes).toEqual([0x41]);
+    expect(device.read(0, 1)).toBe(0xe9);
   });
 });
 

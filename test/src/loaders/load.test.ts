@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { LoadOptions } from "../../../src/loaders/image.js";
 import { planLoad } from "../../../src/loaders/load.js";
-import { bootSector, elf, file, multibootHeader } from "./images.js";
+import { bootSector, elf, file, multibootHeader, words } from "./images.js";
 
 const MiB = 2 ** 20;
 const CODE32 = { offset: 0x1000, virtual: 0x100000n, physical: 0x100000n, fileBytes: 0x1000 };
@@ -44,6 +44,13 @@ describe("planLoad", () => {
       {},
       "IMAGE_UNKNOWN_FORMAT",
       "neither a Linux or Multiboot kernel nor a boot sector",
+    ],
+    [
+      "a Multiboot 2 kernel",
+      file(64, [24, words([0xe85250d6, 0, 16, -(0xe85250d6 + 16)])]),
+      {},
+      "IMAGE_UNKNOWN_FORMAT",
+      "a Multiboot 2 kernel, and only Multiboot 1",
     ],
     [
       "ELF without a Multiboot header",
