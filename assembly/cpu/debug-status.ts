@@ -14,6 +14,11 @@ export const DR6_BT: u64 = 1 << 15; // task switch
 /** DR6 after RESET: the bits that are always 1. */
 export const DR6_RESET: u64 = 0xffff0ff0;
 
+/** Records why there is a #DB in DR6. @param bits - as in `raiseDebug` */
+export function noteDebug(cpu: Vcpu, bits: u64): void {
+  cpu.dr6 = (cpu.dr6 & ~DR6_CONDITIONS) | DR6_RESET | bits;
+}
+
 /**
  * Raises #DB, unless another fault is pending, and records why in DR6. A #DB trap that is pending takes the bits in (INT1 is
  * not one: it carries its length).
@@ -26,7 +31,7 @@ export function raiseDebug(cpu: Vcpu, bits: u64, isTrap: bool): void {
     if (cpu.fault === (FAULT_PENDING | FAULT_TRAP | DB)) cpu.dr6 |= bits;
     return;
   }
-  cpu.dr6 = (cpu.dr6 & ~DR6_CONDITIONS) | DR6_RESET | bits;
+  noteDebug(cpu, bits);
   raise(cpu, DB);
   if (isTrap) cpu.fault |= FAULT_TRAP;
 }

@@ -6,14 +6,14 @@
  * Source: SDM 3B "Debug Registers", "Debug Exceptions"; SDM 2B "MOV—Move to/from Debug Registers".
  * Not modelled: RTM and bus-lock debugging, task-switch trap (raised where tasks are switched).
  */
-import { raise, raiseWithError } from "../fault";
+import { FAULT_LENGTH_SHIFT, FAULT_SOFTWARE, raise, raiseWithError } from "../fault";
 import { updateTlbTag } from "../mem/tlb";
 import { SHADOW_HITS_SHIFT, SHADOW_MOV_SS, Vcpu } from "../vcpu";
 import { CR4_DE } from "../x86/cr";
 import { RF } from "../x86/eflags";
 import { GP, UD } from "../x86/exception";
 import { leaveBlock } from "./control";
-import { DR6_BD, DR6_RESET, raiseDebug } from "./debug-status";
+import { DR6_BD, DR6_RESET, noteDebug, raiseDebug } from "./debug-status";
 import { is64 } from "./mode";
 import { Op } from "./op";
 import { setRegister } from "./operand";
@@ -174,6 +174,9 @@ function note(cpu: Vcpu, hits: u32): void {
 /**
  * To be called on the instruction boundary after `leaveBlock`: raises the #DB trap of data and I/O breakpoints.
  *
+ * Hits that MOV SS held back outlive a software interrupt: their #DB comes behind it, before the first instruction of its
+ * handler (interrupt.ts). INT1 is a #DB itself and takes them in.
+ *
  * @param retired - the instruction completed; if it faulted, its hits are forgotten
  */
 export function takeDataBreakpoints(cpu: Vcpu, retired: bool): void {
@@ -184,6 +187,7 @@ export function takeDataBreakpoints(cpu: Vcpu, retired: bool): void {
     cpu.shadow |= hits << SHADOW_HITS_SHIFT;
     return;
   }
-  if (!retired || cpu.fault !== 0) return;
-  raiseDebug(cpu, hits, true);
+  if (cpu.fault & FAULT_SOFTWARE) cpu.shadow = hits << SHADOW_HITS_SHIFT;
+  else if (cpu.fault >> FAULT_LENGTH_SHIFT !== 0) noteDebug(cpu, hits);
+  else if (retired && cpu.fault === 0) raiseDebug(cpu, hits, true);
 }

@@ -6,9 +6,10 @@
  */
 import { SHUTDOWN } from "../abi";
 import { FAULT_HAS_ERROR, FAULT_LENGTH_SHIFT, FAULT_SOFTWARE } from "../fault";
-import { NMI_BLOCKED, Vcpu } from "../vcpu";
+import { NMI_BLOCKED, SHADOW_HITS_SHIFT, Vcpu } from "../vcpu";
 import { DB, DE, DF, ERROR_EXT, GP, NP, PF, SS_FAULT, TS } from "../x86/exception";
 import { RF } from "../x86/eflags";
+import { raiseDebug } from "./debug-status";
 import { setEventExt } from "./descriptor-table";
 import { DR7_GD } from "./dr";
 import { enterFast } from "./fast-event";
@@ -91,7 +92,9 @@ function resolve(cpu: Vcpu, first: u32): void {
     }
     // INT n and its kin: a fault during delivery is a fault of the instruction itself.
     cpu.rip = (saved - (fault >> FAULT_LENGTH_SHIFT)) & (is64(cpu) ? -1 : 0xffffffff);
+    const heldBack = isSoftware ? cpu.shadow >> SHADOW_HITS_SHIFT : 0;
     deliver(cpu, vector, hasError, error, isSoftware ? 0 : ERROR_EXT, image, saved);
+    if (heldBack !== 0) raiseDebug(cpu, heldBack, true);
   }
 }
 

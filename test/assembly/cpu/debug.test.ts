@@ -5,7 +5,15 @@
 import { describe, expect, it } from "vitest";
 import type { Machine, Vcpu } from "../../../src/index.js";
 import { BUILDS, hex, readU64, type Build } from "../../support/machine.js";
-import { CODE, DATA, interrupt, worldOf, type WorldName } from "../../support/worlds.js";
+import {
+  CODE,
+  DATA,
+  HANDLER_BYTES,
+  HANDLERS,
+  interrupt,
+  worldOf,
+  type WorldName,
+} from "../../support/worlds.js";
 
 const TF = 0x100n;
 const RF = 0x10000n;
@@ -141,6 +149,15 @@ describe.each(BUILDS)("instruction breakpoints (%s)", (build) => {
     expect(saved(vcpu, target)).toEqual({ rip: BigInt(CODE + 1), rflags: 0x202n });
   });
 
+  it("clear the conditions of earlier ones in DR6, and nothing else", async () => {
+    const [target, vcpu] = await at(build, "64-bit ring 3", "90 90");
+    vcpu.debug.dr6 = 0xffff0ff0n | BS | 2n;
+    vcpu.debug.dr2 = BigInt(CODE);
+    vcpu.debug.dr7 = 0x400n | enable(2, ON_EXECUTE);
+    expect(vectors(target, 1)).toEqual([DB]);
+    expect(vcpu.debug.dr6).toBe(0xffff0ff0n | BS | 4n);
+  });
+
   it("do not hit the instruction behind MOV SS", async () => {
     const [target, vcpu] = await at(build, "32-bit ring 3", "8c d0 8e d0 90 90");
     vcpu.debug.dr0 = BigInt(CODE + 4);
@@ -205,6 +222,44 @@ describe.each(BUILDS)("data breakpoints (%s)", (build) => {
     expect(vectors(target, 2)).toEqual([0, DB]);
     expect(readU64(target, Number(vcpu.gpr.rsp)) & 0xffffffffn).toBe(BigInt(CODE + 5));
     expect(vcpu.debug.dr6 & 15n).toBe(1n);
+  });
+
+  /** mov [rbx], ss; mov ss, [rbx], which hits a breakpoint; then `code` */
+  async function behindMovSs(code: string): Promise<[Machine, Vcpu]> {
+    const [target, vcpu] = await at(build, "64-bit ring 0", `8c 13 8e 13 ${code} 90`);
+    target.step(0);
+    vcpu.debug.dr0 = BigInt(DATA + 0x100);
+    vcpu.debug.dr7 = 0x400n | enable(0, ON_ACCESS, 2);
+    expect(vectors(target, 1)).toEqual([0]);
+    return [target, vcpu];
+  }
+
+  it.each([
+    ["INT n", "cd 03"],
+    ["INT3", "cc"],
+  ])("of MOV SS wait for %s, and trap before its handler's first instruction", async (_, code) => {
+    const [target, vcpu] = await behindMovSs(code);
+    expect(vectors(target, 1)).toEqual([DB]);
+    expect(vcpu.debug.dr6 & 15n).toBe(1n);
+    expect(saved(vcpu, target).rip).toBe(BigInt(HANDLERS + 3 * HANDLER_BYTES));
+  });
+
+  it("of MOV SS join the #DB of INT1", async () => {
+    const [target, vcpu] = await behindMovSs("f1");
+    expect(vectors(target, 1)).toEqual([DB]);
+    expect(saved(vcpu, target).rip).toBe(BigInt(CODE + 5));
+    expect(vcpu.rip).toBe(BigInt(HANDLERS + DB * HANDLER_BYTES));
+    expect(vcpu.debug.dr6 & 15n).toBe(1n);
+    expect(vectors(target, 1)).toEqual([0]);
+  });
+
+  it("clear the conditions of earlier ones in DR6, and nothing else", async () => {
+    const [target, vcpu] = await at(build, "64-bit ring 3", `${WRITE} 90`);
+    vcpu.debug.dr6 = 0xffff0ff0n | BS | 6n;
+    vcpu.debug.dr0 = BigInt(DATA + 0x100);
+    vcpu.debug.dr7 = 0x400n | enable(0, ON_WRITE, 4);
+    expect(vectors(target, 1)).toEqual([DB]);
+    expect(vcpu.debug.dr6).toBe(0xffff0ff0n | BS | 1n);
   });
 
   it("are forgotten by an instruction that faults", async () => {
