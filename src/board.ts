@@ -28,6 +28,12 @@ import { PostPort } from "./devices/post-port.js";
 import { KeyboardReset, ResetRegister } from "./devices/reset-control.js";
 import { Rtc } from "./devices/rtc.js";
 import { SleepControl } from "./devices/sleep-control.js";
+import {
+  TEST_LINES,
+  TEST_MEMORY_BYTES,
+  TEST_REGISTER_LENGTH,
+  TestDevice,
+} from "./devices/test-device.js";
 import { Uart16550 } from "./devices/uart16550.js";
 import { X2vmError } from "./errors.js";
 import { RTC_GSI, SCI_GSI, TIMER_GSI, type Platform } from "./platform.js";
@@ -38,6 +44,11 @@ const COM1_IRQ = 4;
 /** I/O APIC pin of the ACPI event device. */
 const EVENT_DEVICE_PIN = 9;
 const IO_APIC_ADDRESS = 0xfec00000;
+const ISA_IRQS = 16;
+const CASCADE_IRQ = 2;
+const TEST_REGISTER = 0xe0;
+const TEST_INTERRUPTS = 0x2000;
+const TEST_MEMORY = 0xff000000;
 
 export interface BoardOutputs extends CpuHotplugEvents {
   /** INTR from the PIC pair to the boot CPU's LINT0. */
@@ -112,6 +123,10 @@ export class Board {
     ports.register("reset control", 0xcf9, 1, chipsetReset);
     ports.register("shutdown", 0x8900, 1, shutdown);
     this.mmio.register("I/O APIC", IO_APIC_ADDRESS, IO_APIC_LENGTH, this.ioApic);
+    const test = new TestDevice(this.#testLines(setup.platform));
+    ports.register("test register", TEST_REGISTER, TEST_REGISTER_LENGTH, test.register);
+    ports.register("test interrupts", TEST_INTERRUPTS, TEST_LINES, test.lines);
+    this.mmio.register("test memory", TEST_MEMORY, TEST_MEMORY_BYTES, test.memory);
 
     const { master, slave } = this.pics;
     this.#stateful = new Map<string, Pick<Device, "state" | "fromState">>([
@@ -125,6 +140,9 @@ export class Board {
       ["reset control", chipsetReset],
       ["fw_cfg", fwCfg],
       ["shutdown", shutdown],
+      ["test register", test.register],
+      ["test interrupts", test.lines],
+      ["test memory", test.memory],
     ]);
     if (setup.platform === "pc") this.#addPcDevices(setup, exit, reset);
     else {
@@ -164,6 +182,14 @@ export class Board {
     this.#stateful.set("keyboard controller", keyboard);
     this.#stateful.set("RTC", rtc);
     this.#stateful.set("ACPI fixed hardware", acpi);
+  }
+
+  /** As the ISA bus has its interrupts; inputs from 16 are the I/O APIC's alone. */
+  #testLines(platform: Platform): InterruptLine[] {
+    return Array.from({ length: TEST_LINES }, (_, n) => {
+      if (n >= ISA_IRQS || n === CASCADE_IRQ) return this.ioApic.line(n);
+      return this.#line(n, n === TIMER_IRQ && platform === "pc" ? TIMER_GSI : n);
+    });
   }
 
   /** A wire to both interrupt controllers. */
