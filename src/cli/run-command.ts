@@ -8,6 +8,7 @@ import {
   type Machine,
   type StoryEvent,
 } from "../index.js";
+import { hex } from "../errors.js";
 import { crashReport, type PastInstruction } from "./crash-report.js";
 import { LineFile } from "./files.js";
 import { GuestConsole } from "./guest-console.js";
@@ -58,6 +59,8 @@ class Run {
   readonly #console = new GuestConsole(stdout, stderr);
   readonly #trace: LineFile | undefined;
   readonly #debug: Pick<LineFile, "put" | "close"> | undefined;
+  /** The last POST code (port 0x80). */
+  postCode: number | undefined;
   #hasSerial = false;
 
   constructor(plan: SessionPlan, output: OutputOptions) {
@@ -81,6 +84,7 @@ class Run {
     const { json, showsEvents } = this.#output;
     const debug = this.#debug;
     if (debug !== undefined) machine.onDebug((byte) => debug.put(byte));
+    machine.onPost((code) => (this.postCode = code));
     machine.onSerial((byte) => {
       this.#hasSerial = true;
       if (json) this.serial.push(byte);
@@ -118,6 +122,13 @@ class Run {
     this.#console.settle();
     this.#trace?.close();
     this.#debug?.close();
+  }
+
+  /** For the summary of a guest that says nothing else: firmware reports its progress so. */
+  get postNote(): string {
+    return this.#hasSerial || this.postCode === undefined
+      ? ""
+      : ` · POST code ${hex(this.postCode, 2)}`;
   }
 
   /** Rows of the text screen for the reader: all of them on request, else those of a guest with no other output. */
@@ -169,7 +180,7 @@ export async function runImage(plan: SessionPlan, output: OutputOptions): Promis
     const culprit = run.machine.vcpus[report.vcpuIndex!]!;
     stderr.write(`${crashReport(run.machine, culprit, history).join("\n")}\n`);
   }
-  if (!output.isQuiet) stderr.write(`${summaryLine(total)}\n`);
+  if (!output.isQuiet) stderr.write(`${summaryLine(total)}${run.postNote}\n`);
   return exitStatus(report);
 }
 
@@ -178,7 +189,7 @@ async function repeat(plan: SessionPlan, report: RunReport): Promise<PastInstruc
   return lastInstructions(await prepare({ ...plan, saves: [] }), report.instructions, HISTORY);
 }
 
-function toJson({ machine, plan, serial, events }: Run, report: RunReport) {
+function toJson({ machine, plan, serial, events, postCode }: Run, report: RunReport) {
   return {
     image: plan.imagePath,
     reason: report.isInterrupted ? "interrupted" : report.reason,
@@ -196,6 +207,7 @@ function toJson({ machine, plan, serial, events }: Run, report: RunReport) {
     })),
     events,
     screen: textScreen(machine),
+    postCode: postCode ?? null,
     serial: new TextDecoder().decode(Uint8Array.from(serial)),
   };
 }

@@ -73,6 +73,15 @@ describe("x2vm run", () => {
     expect(JSON.parse(x2vm("run", other, "--json").stdout)).toMatchObject({ screen: ["H"] });
   });
 
+  it("tells the last POST code, in the summary only of a guest that prints nothing", () => {
+    const silent = image("post.img", ...out8(0x80, 0x12), ...out8(0x80, 0x0f), CLI, HLT);
+    const other = image("post-and-say.img", ...out8(0x80, 0x12), ...say("A\n"), CLI, HLT);
+    expect(x2vm("run", silent).stderr).toMatch(/^x2vm: idle.* MIPS · POST code 0x0f\n$/);
+    expect(x2vm("run", other).stderr).toMatch(/^x2vm: idle.* MIPS\n$/);
+    expect(JSON.parse(x2vm("run", other, "--json").stdout)).toMatchObject({ postCode: 0x12 });
+    expect(JSON.parse(x2vm("run", IDLE, "--json").stdout)).toMatchObject({ postCode: null });
+  });
+
   it("puts the debug console where it is asked to", () => {
     const code = [...out8(0xe9, 0x42), ...outDx8(0x402, 0x0a), ...say("A\n"), CLI, HLT];
     const guest = image("debug.img", ...code);
