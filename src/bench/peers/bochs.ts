@@ -9,14 +9,14 @@ import { outputOf, runProcess } from "./process.js";
 import { ROM_ADDRESS, romOf } from "./rom.js";
 
 const PROGRAM = "bochs";
-/** With SSE4.2. Debian's Bochs 2.7 does not tell of x2APIC mode in its CPUID. */
-const MODEL = "corei7_sandy_bridge_2600k";
+/** The oldest that tells of x2APIC mode in its CPUID. */
+const MODEL = "corei7_ivy_bridge_3770k";
 /** A display that needs no screen: which of them there are depends on the package. */
 const DISPLAYS = ["nogui", "term", "rfb"] as const;
 /** Only the speed of devices depends on it: few instructions go by while COM1 sends a byte. */
 const INSTRUCTIONS_PER_SECOND = 1_000_000;
-/** With more CPUs its table of timers overflows. */
-const MAX_CPUS = 15;
+/** With more CPUs its table of 64 timers overflows: each has several, and so have devices, most of them those of PCI. */
+const MAX_CPUS = 17;
 const PROBE_TIMEOUT_MS = 10_000;
 
 interface Installed {
@@ -75,6 +75,7 @@ async function run(installed: Installed, guest: PeerGuest): Promise<PeerLine[]> 
         env: { TERM: "dumb" },
         lines,
         timeoutMs: guest.timeoutMs,
+        startMs: guest.startMs,
       });
     } finally {
       lines.destroy();
@@ -91,6 +92,7 @@ function configuration(
 ): string {
   return `cpu: count=${cpus}, model=${MODEL}, ips=${INSTRUCTIONS_PER_SECOND}, reset_on_triple_fault=0
 memory: guest=64, host=64
+pci: enabled=0
 romimage: file=${file("rom")}, address=${ROM_ADDRESS}
 com1: enabled=1, mode=file, dev=${file("com1")}
 display_library: ${display}
