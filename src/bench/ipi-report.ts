@@ -1,7 +1,8 @@
 /** Results of the IPI benchmark as tables, as CSV and as plain objects. */
 import { HOT_ADD_STAGES, type HotAddResult } from "./hot-add.js";
-import type { IpiResult, PeerFigure } from "./ipi.js";
+import type { IpiResult } from "./ipi.js";
 import type { Latency } from "./latency.js";
+import { peerCells, peerFields, peerNames } from "./peer-report.js";
 import { number, rate, round, tableOf } from "./text.js";
 
 /** A table for the terminal. */
@@ -32,25 +33,10 @@ export function ipiTable(results: readonly IpiResult[]): string {
       number(cpuNsEach.median),
       number(instructionsEach),
       ...(latency === undefined ? ["", ""] : [latency.p50, latency.p99].map(String)),
-      ...peers.flatMap((name) => peerCells(result, result.peers.get(name)!)),
+      ...peers.flatMap((name) => peerCells(result, name)),
     ];
   });
   return tableOf(head, 2, rows);
-}
-
-/** Peers of a run, in the order of the table. */
-export function peerNames(results: readonly IpiResult[]): string[] {
-  return [...(results[0]?.peers.keys() ?? [])];
-}
-
-/** How many times as fast as a peer x2vm is; undefined where the peer has no figure. */
-export function timesPeer({ nsEach }: IpiResult, peer: PeerFigure): number | undefined {
-  return "nsEach" in peer ? peer.nsEach.median / nsEach.median : undefined;
-}
-
-function peerCells(result: IpiResult, peer: PeerFigure): string[] {
-  if ("reason" in peer) return [peer.reason, ""];
-  return [number(peer.nsEach.median), `${number(timesPeer(result, peer)!)} x`];
 }
 
 /** A table of the stages of hot-add: virtual nanoseconds, each stage from the end of the one before. */
@@ -92,9 +78,7 @@ export function ipiRecords(results: readonly IpiResult[]) {
       latencyP90: latency?.p90 ?? null,
       latencyP99: latency?.p99 ?? null,
       latencyMost: latency?.most ?? null,
-      ...Object.fromEntries(
-        [...result.peers].flatMap(([name, peer]) => peerFields(name.toLowerCase(), peer)),
-      ),
+      ...Object.fromEntries([...result.peers.keys()].flatMap((name) => peerFields(result, name))),
     };
   });
 }
@@ -107,13 +91,6 @@ export function dryRunOf(
   return results.find(
     (each) => each.row.name === "dry" && each.mode === mode && each.cpus === cpus,
   );
-}
-
-function peerFields(name: string, peer: PeerFigure): [string, number | string | null][] {
-  return [
-    [`${name}NsPerIpi`, "nsEach" in peer ? round(peer.nsEach.median) : null],
-    [`${name}Note`, "reason" in peer ? peer.reason : null],
-  ];
 }
 
 /** Hot-adds as plain objects: virtual nanoseconds by stage, each from the end of the one before. */

@@ -7,20 +7,12 @@
 import { readFileSync } from "node:fs";
 import type { MachineOptions } from "../index.js";
 import { runHere } from "./here.js";
-import { countOf, type ApicMode, type IpiRow } from "./ipi-rows.js";
+import { PeerRuns, type PeerFigure } from "./ipi-peers.js";
+import { countOf } from "./ipi-rows.js";
+import { commandLineOf, sectionOf, type IpiCase } from "./ipi-run.js";
 import { distributionOf, latencyOf, type Latency, type Share } from "./latency.js";
 import type { Peer } from "./peers/peer.js";
 import { summarize, type Summary } from "./statistics.js";
-import type { TimedLine } from "./stopwatch.js";
-
-export interface IpiCase {
-  readonly row: IpiRow;
-  readonly cpus: number;
-  readonly mode: ApicMode;
-}
-
-/** What a peer made of the same case: nanoseconds of wall time for each interrupt, or why there is nothing to compare. */
-export type PeerFigure = { readonly nsEach: Summary } | { readonly reason: string };
 
 export interface IpiResult extends IpiCase {
   /** Interrupts that arrived in one run. */
@@ -50,11 +42,6 @@ export interface IpiOptions {
 
 /** Most CPUs that xAPIC mode can address one by one: IDs 0 to 254. */
 const XAPIC_CPUS = 255;
-/** More than a few CPUs to each of the host's take a peer seconds for one turn. */
-const PEER_CPUS = 16;
-const PEER_TIMEOUT_MS = 20_000;
-/** Part of the interrupts that a peer is given. */
-const PEER_PART = 1 / 50;
 
 /** Why a case makes no sense, or undefined. */
 export function obstacle({ row, cpus, mode }: IpiCase): string | undefined {
@@ -76,20 +63,21 @@ export async function measureIpi(
   machine: MachineOptions = machineOf(each, options.policy),
 ): Promise<IpiResult> {
   const image = readFileSync(options.imagePath);
-  const words = commandLine(each, countOf(each.row, each.cpus));
+  const words = commandLineOf(each, countOf(each.row, each.cpus));
   const first = await runHere(image, `${words} latency distribution`, machine); // warms the engine up, too
   const nsHere: number[] = [];
   const cpuHere: number[] = [];
-  const peers = options.peers.map((peer) => new PeerRuns(peer, each));
+  const peers = options.peers.map((peer) => new PeerRuns(peer, each, options.imagePath));
+  for (const peer of peers) await peer.try();
   let interrupts = 0;
   let instructionsEach = 0;
   for (let i = 0; i < options.repetitions; i++) {
-    const { start, end, count } = section(await runHere(image, words, machine));
+    const { start, end, count } = sectionOf(await runHere(image, words, machine));
     interrupts = count;
     nsHere.push(((end.atMs - start.atMs) * 1e6) / count);
     cpuHere.push(((end.cpuMs - start.cpuMs) * 1e6) / count);
     instructionsEach = (end.instructions - start.instructions) / count;
-    for (const peer of peers) await peer.run(options.imagePath);
+    for (const peer of peers) await peer.repeat(i === 0);
   }
   return {
     ...each,
@@ -103,56 +91,6 @@ export async function measureIpi(
   };
 }
 
-/** The runs of one case on one peer. */
-class PeerRuns {
-  readonly #peer: Peer;
-  readonly #each: IpiCase;
-  readonly #ns: number[] = [];
-  #reason: string | undefined;
-
-  constructor(peer: Peer, each: IpiCase) {
-    this.#peer = peer;
-    this.#each = each;
-    this.#reason = peerObstacle(peer, each);
-  }
-
-  get name(): string {
-    return this.#peer.name;
-  }
-
-  get figure(): PeerFigure {
-    return this.#reason === undefined ? { nsEach: summarize(this.#ns) } : { reason: this.#reason };
-  }
-
-  /** One run, unless the peer cannot, or failed before. */
-  async run(imagePath: string): Promise<void> {
-    if (this.#reason !== undefined) return;
-    const { row, cpus } = this.#each;
-    const words = `${commandLine(this.#each, countOf(row, cpus, PEER_PART))} wall`;
-    try {
-      const lines = await this.#peer.run({
-        imagePath,
-        commandLine: words,
-        cpus,
-        timeoutMs: PEER_TIMEOUT_MS,
-      });
-      const { start, end, count } = section(lines);
-      this.#ns.push(this.#peer.wallNs(start, end) / count);
-    } catch (error) {
-      this.#reason =
-        error instanceof NoRowError
-          ? `${this.name}: ${error.why}`
-          : `${this.name} gave no answer in ${PEER_TIMEOUT_MS / 1000} s`;
-    }
-  }
-}
-
-function peerObstacle(peer: Peer, { row, cpus, mode }: IpiCase): string | undefined {
-  if (row.kvmFeatures !== undefined) return `no KVM hypercalls in ${peer.name}`;
-  const needs = { cpus, isLong: true, isX2apic: mode === "x2apic" };
-  return peer.obstacle(needs) ?? (cpus > PEER_CPUS ? `not run: over ${PEER_CPUS} CPUs` : undefined);
-}
-
 /** The machine of a case. */
 function machineOf({ row, cpus }: IpiCase, policy: string): MachineOptions {
   return {
@@ -160,30 +98,4 @@ function machineOf({ row, cpus }: IpiCase, policy: string): MachineOptions {
     policy,
     ...(row.kvmFeatures === undefined ? {} : { kvmFeatures: row.kvmFeatures }),
   };
-}
-
-function commandLine({ row, mode }: IpiCase, count: number): string {
-  return `${row.name} count=${count} ${mode}-only`;
-}
-
-/** The guest said why it could not run a row. */
-class NoRowError extends Error {
-  readonly why: string;
-
-  constructor(lines: readonly TimedLine[]) {
-    const texts = lines.map(({ text }) => text);
-    super(`No row ran: ${texts.join(" | ")}`);
-    this.why =
-      texts.find((text) => text.startsWith("FAIL "))?.replace(/^FAIL \w+: /, "") ?? "no row";
-  }
-}
-
-/** The lines at both ends of what is measured, and how many interrupts came in between. */
-function section<Line extends TimedLine>(lines: readonly Line[]) {
-  const start = lines.find(({ text }) => text === "START");
-  const end = lines.find(({ text }) => text.startsWith("interrupts "));
-  if (start === undefined || end === undefined) {
-    throw new NoRowError(lines);
-  }
-  return { start, end, count: Number(/^interrupts (\d+)/.exec(end.text)![1]) };
 }

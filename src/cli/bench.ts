@@ -6,7 +6,9 @@ import { ipiPage } from "../bench/html/ipi-page.js";
 import { hotAddObstacle, measureHotAdd, type HotAddResult } from "../bench/hot-add.js";
 import { hotAddRecords, hotAddTable, ipiCsv, ipiRecords, ipiTable } from "../bench/ipi-report.js";
 import { IPI_ROWS, type ApicMode, type IpiRow } from "../bench/ipi-rows.js";
-import { measureIpi, obstacle, type IpiCase, type IpiResult } from "../bench/ipi.js";
+import type { IpiCase } from "../bench/ipi-run.js";
+import { measureIpi, obstacle, type IpiResult } from "../bench/ipi.js";
+import { peerNotes, standing } from "../bench/peer-report.js";
 import { findPeers } from "../bench/peers/find.js";
 import type { Peer } from "../bench/peers/peer.js";
 import { X2vmError } from "../errors.js";
@@ -77,7 +79,8 @@ export async function benchIpi(patterns: readonly string[], flags: IpiFlags): Pr
   } else {
     if (results.length > 0) stdout.write(`${ipiTable(results)}\n`);
     if (added.length > 0) stdout.write(`${hotAddTable(added)}\n`);
-    stdout.write(`${legend(flags, peers)}\n`);
+    const lines = [legend(flags, peers), ...peerNotes(results), standing(results) ?? []].flat();
+    stdout.write(`${lines.join("\n")}\n`);
   }
 }
 

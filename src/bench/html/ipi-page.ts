@@ -1,8 +1,9 @@
 /** The page of `x2vm bench ipi --html`. */
 import { HOT_ADD_STAGES, type HotAddResult } from "../hot-add.js";
-import { dryRunOf, peerNames, timesPeer } from "../ipi-report.js";
+import { dryRunOf } from "../ipi-report.js";
 import { IPI_GROUPS, type IpiGroup } from "../ipi-rows.js";
 import type { IpiResult } from "../ipi.js";
+import { peerCells, peerNames, peerNotes, standing } from "../peer-report.js";
 import { number, rate } from "../text.js";
 import type { ChartData } from "./data.js";
 import { bar, escape, htmlTable, pageOf, section, type Column } from "./page.js";
@@ -203,27 +204,19 @@ function peerTable(results: readonly IpiResult[]): string {
     ...peers.flatMap((name): Column[] => [{ head: `${name} ns` }, { head: "x2vm is" }]),
   ];
   const known = results.filter(({ peers: figures }) =>
-    [...figures.values()].some((figure) => "nsEach" in figure),
-  );
-  const reasons = distinct(
-    results.flatMap(({ peers: figures }) =>
-      [...figures.values()].flatMap((figure) => ("reason" in figure ? [figure.reason] : [])),
-    ),
+    [...figures.values()].some((figure) => !("reason" in figure)),
   );
   const rows = known.map((result) => [
     escape(result.row.title),
     result.mode,
     String(result.cpus),
     number(result.nsEach.median),
-    ...peers.flatMap((name) => {
-      const figure = result.peers.get(name)!;
-      if ("reason" in figure) return ["–", ""];
-      return [number(figure.nsEach.median), `${number(timesPeer(result, figure)!)} ×`];
-    }),
+    ...peers.flatMap((name) => peerCells(result, name).map(escape)),
   ]);
-  const left =
-    reasons.length === 0 ? "" : `<p class="note">Not compared: ${escape(reasons.join("; "))}.</p>`;
-  return htmlTable(columns, rows) + left;
+  const notes = [standing(results) ?? [], peerNotes(results)].flat();
+  return (
+    htmlTable(columns, rows) + notes.map((note) => `<p class="note">${escape(note)}</p>`).join("")
+  );
 }
 
 function hotAddBody(hotAdds: readonly HotAddResult[]): string {

@@ -21,8 +21,12 @@ export interface PeerGuest {
   readonly commandLine: string;
   /** Default: one. */
   readonly cpus?: number;
-  /** Wall time after which it is killed. Default: a minute. */
+  /** One of the peer's ways. Default: its first. */
+  readonly way?: string | undefined;
+  /** Wall time after which it is killed, from START on, or from its beginning without that. Default: a minute. */
   readonly timeoutMs?: number;
+  /** ... and to START. Default: as long. */
+  readonly startMs?: number;
 }
 
 export interface PeerLine extends TimedLine {
@@ -37,12 +41,25 @@ export interface Peer {
   readonly title: string;
   /** How much of x2vm's work it is given in a benchmark of computing, so that a run takes some tenths of a second. */
   readonly share: number;
+  /** Ways to run a guest of several CPUs: now one is faster, now the other. Default: there is but one. */
+  readonly ways?: readonly string[];
   /** Why it cannot run such a guest, in a few words, or undefined. */
   obstacle(needs: PeerNeeds): string | undefined;
-  /** @throws Error when the guest does not print DONE in time */
+  /** @throws PeerTimeoutError when the guest does not print DONE in time, Error when the peer ends before */
   run(guest: PeerGuest): Promise<readonly PeerLine[]>;
   /** Wall time between two lines, ns. A line may hold the ticks of a TSC that the peer takes from its host. */
   wallNs(start: PeerLine, end: PeerLine): number;
+}
+
+/** A guest was killed because it took too long. */
+export class PeerTimeoutError extends Error {
+  /** Whether it was at work: it had printed START. */
+  readonly hasStarted: boolean;
+
+  constructor(message: string, hasStarted: boolean) {
+    super(message);
+    this.hasStarted = hasStarted;
+  }
 }
 
 /** The ticks that a guest printed at the end of a run, in a line such as "ticks 123, result 0x45". */

@@ -3,7 +3,7 @@ import { spawn, spawnSync } from "node:child_process";
 import type { Readable } from "node:stream";
 import { Stopwatch } from "../stopwatch.js";
 import { cpuMsOf } from "./cpu-time.js";
-import type { PeerLine } from "./peer.js";
+import { PeerTimeoutError, type PeerLine } from "./peer.js";
 import { parseTimedLine } from "./timed-line.js";
 
 const DEFAULT_TIMEOUT_MS = 60_000;
@@ -18,6 +18,7 @@ export interface PeerProcess {
   /** Where the guest's lines come from. Default: standard output. */
   readonly lines?: Readable;
   readonly timeoutMs?: number | undefined;
+  readonly startMs?: number | undefined;
   /** Its standard input is the guest's COM1: a byte answers START, once the stopwatch runs. */
   readonly isPaced?: boolean;
   /** Its lines carry their times: see timed-line.ts. */
@@ -37,12 +38,22 @@ export async function runProcess(peer: PeerProcess): Promise<PeerLine[]> {
     env: { ...process.env, ...peer.env },
   });
   const lines: PeerLine[] = [];
+  const timeoutMs = peer.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+  let isLate = false;
+  const tooLate = () => {
+    isLate = true;
+    child.kill("SIGKILL");
+  };
+  let timer = setTimeout(tooLate, peer.startMs ?? timeoutMs);
   let cpuMs: number | undefined;
   const stopwatch = new Stopwatch((arrived) => {
     const line = peer.isTimed === true ? parseTimedLine(arrived.text) : { ...arrived, cpuMs };
     if (line === undefined) return;
     lines.push(line);
-    if (peer.isPaced === true && line.text === FIRST_LINE) child.stdin.write("\n");
+    if (line.text !== FIRST_LINE) return;
+    clearTimeout(timer);
+    timer = setTimeout(tooLate, timeoutMs);
+    if (peer.isPaced === true) child.stdin.write("\n");
   });
   const output = peer.lines ?? child.stdout;
   output.on("data", (data: Uint8Array) => {
@@ -55,7 +66,6 @@ export async function runProcess(peer: PeerProcess): Promise<PeerLine[]> {
   child.stderr.on("data", (data: Uint8Array) => (messages += new TextDecoder().decode(data)));
   child.stdin.on("error", () => {}); // it has ended: its lines tell why
   if (peer.isPaced !== true) child.stdin.end();
-  const timer = setTimeout(() => child.kill("SIGKILL"), peer.timeoutMs ?? DEFAULT_TIMEOUT_MS);
   const status = await new Promise<number | null>((resolve, reject) => {
     child.on("error", reject);
     child.on("close", resolve);
@@ -63,6 +73,10 @@ export async function runProcess(peer: PeerProcess): Promise<PeerLine[]> {
   clearTimeout(timer);
   if (lines.at(-1)?.text !== LAST_LINE) {
     const text = lines.map((line) => line.text).join(" | ");
+    if (isLate) {
+      const hasStarted = lines.some((line) => line.text === FIRST_LINE);
+      throw new PeerTimeoutError(`${peer.program} took too long after: ${text}`, hasStarted);
+    }
     throw new Error(`${peer.program} ended with ${status} after: ${text} ${messages}`.trimEnd());
   }
   return lines;

@@ -4,9 +4,9 @@ import { arrivalNs, ticksOf, type Peer, type PeerGuest, type PeerLine } from "./
 
 const PROGRAM = "qemu-system-x86_64";
 /** `max` has what TCG offers: x2APIC from QEMU 9 on. */
-const MACHINE = "-M q35 -accel tcg -cpu max -m 64 -display none -serial stdio -no-reboot".split(
-  " ",
-);
+const MACHINE = "-M q35 -cpu max -m 64 -display none -serial stdio -no-reboot".split(" ");
+/** A thread for each CPU (its default), or one in which they take turns. */
+const WAYS = ["thread=multi", "thread=single"] as const;
 /** QEMU's local APIC has x2APIC mode under TCG from this version on. */
 const X2APIC_VERSION = 9;
 /** Rounds of a tight loop that take about a second. */
@@ -23,6 +23,7 @@ export async function findQemu(computePath: string): Promise<Peer | undefined> {
     version,
     title: `QEMU ${version} (TCG)`,
     share: 1,
+    ways: WAYS,
     obstacle: ({ isX2apic }) =>
       isX2apic === true && Number.parseInt(version, 10) < X2APIC_VERSION
         ? `no x2APIC in QEMU ${version}`
@@ -35,10 +36,11 @@ export async function findQemu(computePath: string): Promise<Peer | undefined> {
   };
 }
 
-function run({ imagePath, commandLine, cpus = 1, timeoutMs }: PeerGuest): Promise<PeerLine[]> {
-  const words = `${commandLine} paced`;
-  const args = ["-smp", String(cpus), "-kernel", imagePath, "-append", words];
-  return runProcess({ program: PROGRAM, args: [...MACHINE, ...args], timeoutMs, isPaced: true });
+function run(guest: PeerGuest): Promise<PeerLine[]> {
+  const { imagePath, commandLine, cpus = 1, way = WAYS[0], ...times } = guest;
+  const machine = [...MACHINE, "-accel", `tcg,${way}`, "-smp", String(cpus)];
+  const args = [...machine, "-kernel", imagePath, "-append", `${commandLine} paced`];
+  return runProcess({ program: PROGRAM, args, isPaced: true, ...times });
 }
 
 /**

@@ -4,7 +4,6 @@ import { describe, expect, it } from "vitest";
 import { ipiCsv } from "../../../src/bench/ipi-report.js";
 import { IPI_ROWS, countOf, type ApicMode } from "../../../src/bench/ipi-rows.js";
 import { measureIpi, obstacle } from "../../../src/bench/ipi.js";
-import { arrivalNs, type Peer, type PeerLine } from "../../../src/bench/peers/peer.js";
 
 const imagePath = fileURLToPath(new URL("../../../guests/ipi-bench.bin", import.meta.url));
 const OPTIONS = { imagePath, repetitions: 1, policy: "kvm", peers: [] };
@@ -50,36 +49,6 @@ describe("a machine without PV_SEND_IPI", () => {
     const { kvmFeatures: _, ...without } = row;
     const measured = measureIpi({ row: without, cpus: CPUS, mode: "x2apic" }, OPTIONS);
     await expect(measured).rejects.toThrow("needs another mode, or KVM's hypercall");
-  });
-});
-
-describe("a peer", () => {
-  const row = rows.find(({ name }) => name === "self")!;
-  const line = (text: string, atMs: number): PeerLine => ({ text, atMs, cpuMs: undefined });
-  const peer = (answer: () => PeerLine[]): Peer => ({
-    name: "Other",
-    version: "1",
-    title: "Other 1",
-    share: 1,
-    obstacle: ({ cpus }) => (cpus > 2 ? "ends at 2 CPUs" : undefined),
-    run: async () => answer(),
-    wallNs: arrivalNs,
-  });
-  const never = () => {
-    throw new Error("killed");
-  };
-  const noRow = () => [line("FAIL APIC: CPUID offers no x2APIC mode", 1), line("DONE", 2)];
-  const good = () => [line("START", 1), line("interrupts 100, ticks 5", 2), line("DONE", 3)];
-
-  it.each([
-    ["took a time", good, 2, { nsEach: { median: 1e4, least: 1e4, most: 1e4 } }],
-    ["has not enough CPUs", good, 3, { reason: "ends at 2 CPUs" }],
-    ["cannot, as the guest says", noRow, 2, { reason: "Other: CPUID offers no x2APIC mode" }],
-    ["does not end", never, 2, { reason: "Other gave no answer in 20 s" }],
-  ])("that %s is shown so", async (_, answer, cpus, figure) => {
-    const options = { ...OPTIONS, peers: [peer(answer)] };
-    const result = await measureIpi({ row, cpus, mode: "x2apic" }, options);
-    expect(result.peers.get("Other")).toEqual(figure);
   });
 });
 
