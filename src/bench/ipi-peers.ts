@@ -9,9 +9,17 @@ import { commandLineOf, NoRowError, sectionOf, type IpiCase } from "./ipi-run.js
 import { PeerTimeoutError, type Peer } from "./peers/peer.js";
 import { summarize, type Summary } from "./statistics.js";
 
+export interface PeerTimes {
+  /** Nanoseconds of wall time for each interrupt. */
+  readonly nsEach: Summary;
+  /** CPU time of all its threads, where the system tells. */
+  readonly cpuNsEach?: Summary;
+  /** Which of its ways that was, if not the usual one. */
+  readonly way?: string;
+}
+
 export type PeerFigure =
-  /** Nanoseconds of wall time for each interrupt, and which of its ways that was, if not the usual one. */
-  | { readonly nsEach: Summary; readonly way?: string }
+  | PeerTimes
   /** It did not end in time: each takes longer than so many nanoseconds. */
   | { readonly overNs: number }
   /** Why there is nothing to compare. */
@@ -29,6 +37,7 @@ const SLOW_MS = 2_000;
 
 interface Sample {
   readonly ns: number;
+  readonly cpuNs: number | undefined;
   readonly interrupts: number;
 }
 
@@ -56,13 +65,22 @@ export class PeerRuns {
   }
 
   get figure(): PeerFigure {
-    if (this.#samples.length > 0) {
-      const nsEach = summarize(this.#samples.map(({ ns, interrupts }) => ns / interrupts));
-      const isUsual = this.#way === this.#peer.ways?.[0];
-      return { nsEach, ...(isUsual || this.#way === undefined ? {} : { way: this.#way }) };
-    }
+    if (this.#samples.length > 0) return this.#times();
     if (this.#overNs !== undefined) return { overNs: this.#overNs };
     return { reason: this.#reason ?? `${this.name}: not run` };
+  }
+
+  #times(): PeerTimes {
+    const nsEach = summarize(this.#samples.map(({ ns, interrupts }) => ns / interrupts));
+    const cpu = this.#samples.flatMap(({ cpuNs, interrupts }) =>
+      cpuNs === undefined ? [] : [cpuNs / interrupts],
+    );
+    const isUsual = this.#way === this.#peer.ways?.[0];
+    return {
+      nsEach,
+      ...(cpu.length === 0 ? {} : { cpuNsEach: summarize(cpu) }),
+      ...(isUsual || this.#way === undefined ? {} : { way: this.#way }),
+    };
   }
 
   /** Finds out how to measure it. */
@@ -106,7 +124,11 @@ export class PeerRuns {
         end,
         count: interrupts,
       } = sectionOf(await this.#peer.run({ ...guest, ...times }));
-      return { ns: this.#peer.wallNs(start, end), interrupts };
+      const cpuNs =
+        start.cpuMs === undefined || end.cpuMs === undefined
+          ? undefined
+          : (end.cpuMs - start.cpuMs) * 1e6;
+      return { ns: this.#peer.wallNs(start, end), cpuNs, interrupts };
     } catch (error) {
       if (error instanceof PeerTimeoutError && error.hasStarted) {
         this.#overNs = (TIMEOUT_MS * 1e6) / (count * row.each(cpus));

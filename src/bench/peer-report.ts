@@ -17,6 +17,11 @@ function peerNs(figure: PeerFigure): number | undefined {
   return "nsEach" in figure ? figure.nsEach.median : undefined;
 }
 
+/** CPU time of the peer for an interrupt, where it is known. */
+export function peerCpuNs(figure: PeerFigure): number | undefined {
+  return "cpuNsEach" in figure ? figure.cpuNsEach?.median : undefined;
+}
+
 /** The peer's nanoseconds, and how many times as fast x2vm is. */
 export function peerCells({ nsEach, peers }: IpiResult, name: string): [ns: string, times: string] {
   const figure = peers.get(name)!;
@@ -35,9 +40,11 @@ export function peerFields(
   const figure = peers.get(peer)!;
   const name = peer.toLowerCase();
   const ns = peerNs(figure);
+  const cpuNs = peerCpuNs(figure);
   const isOver = "overNs" in figure;
   return [
     [`${name}NsPerIpi`, ns === undefined || isOver ? null : round(ns)],
+    [`${name}CpuNsPerIpi`, cpuNs === undefined ? null : round(cpuNs)],
     [`${name}NsPerIpiOver`, ns !== undefined && isOver ? round(ns) : null],
     [`${name}TimesX2vm`, ns === undefined ? null : round(ns / nsEach.median)],
     [`${name}Way`, "way" in figure ? figure.way! : null],

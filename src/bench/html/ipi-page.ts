@@ -3,7 +3,7 @@ import { HOT_ADD_STAGES, type HotAddResult } from "../hot-add.js";
 import { dryRunOf } from "../ipi-report.js";
 import { IPI_GROUPS, type IpiGroup } from "../ipi-rows.js";
 import type { IpiResult } from "../ipi.js";
-import { peerCells, peerNames, peerNotes, standing } from "../peer-report.js";
+import { peerCells, peerCpuNs, peerNames, peerNotes, standing } from "../peer-report.js";
 import { number, rate } from "../text.js";
 import type { ChartData } from "./data.js";
 import { bar, escape, htmlTable, pageOf, section, type Column } from "./page.js";
@@ -56,7 +56,8 @@ const LATENCY =
 const NORMALISED =
   "Wall time of an interrupt as a multiple of one turn of the empty loop (dry run) on the same machine, as kernel people print it.";
 const PEERS =
-  "The same guest image on each machine, in turns, by the wall clock. A ratio above 1 means that x2vm is faster.";
+  "The same guest image on each machine, in turns. The ratio is that of the wall clock; above 1 means that x2vm is faster. " +
+  "CPU time, of all threads of a process, says more on a host that is busy with other things.";
 const HOT_ADD =
   "A CPU is added to the running machine, found, woken by INIT and STARTUP, seen at work, ejected. Virtual nanoseconds, median.";
 const ALL =
@@ -201,7 +202,12 @@ function peerTable(results: readonly IpiResult[]): string {
     { head: "APIC", isWord: true },
     { head: "CPUs" },
     { head: "x2vm ns" },
-    ...peers.flatMap((name): Column[] => [{ head: `${name} ns` }, { head: "x2vm is" }]),
+    { head: "CPU ns" },
+    ...peers.flatMap((name): Column[] => [
+      { head: `${name} ns` },
+      { head: "CPU ns" },
+      { head: "x2vm is" },
+    ]),
   ];
   const known = results.filter(({ peers: figures }) =>
     [...figures.values()].some((figure) => !("reason" in figure)),
@@ -211,7 +217,12 @@ function peerTable(results: readonly IpiResult[]): string {
     result.mode,
     String(result.cpus),
     number(result.nsEach.median),
-    ...peers.flatMap((name) => peerCells(result, name).map(escape)),
+    number(result.cpuNsEach.median),
+    ...peers.flatMap((name) => {
+      const [ns, times] = peerCells(result, name);
+      const cpuNs = peerCpuNs(result.peers.get(name)!);
+      return [escape(ns), cpuNs === undefined ? "" : number(cpuNs), escape(times)];
+    }),
   ]);
   const notes = [standing(results) ?? [], peerNotes(results)].flat();
   return (

@@ -13,7 +13,7 @@ import {
 const row = { ...IPI_ROWS.find(({ name }) => name === "self")!, inAll: 1000 };
 const TRIAL = 20;
 
-const line = (text: string, atMs: number): PeerLine => ({ text, atMs, cpuMs: undefined });
+const line = (text: string, atMs: number, cpuMs?: number): PeerLine => ({ text, atMs, cpuMs });
 const countOf = ({ commandLine }: PeerGuest) => Number(/count=(\d+)/.exec(commandLine)![1]);
 /** A guest whose interrupts take so long each. */
 const taking = (msEach: number) => (guest: PeerGuest) => {
@@ -109,6 +109,15 @@ describe("a peer", () => {
   it("with one CPU has but one way", async () => {
     const { ways } = await measure(byWay, { cpus: 1, ways: ["a", "b"], repetitions: 0 });
     expect(ways).toEqual([undefined]);
+  });
+
+  it("has CPU time where the system tells", async () => {
+    const { figure } = await measure(() => [
+      line("START", 1, 1),
+      line("interrupts 100, ticks 5", 101, 51),
+      line("DONE", 102, 52),
+    ]);
+    expect(figure).toEqual({ nsEach: each(1), cpuNsEach: each(0.5) });
   });
 
   it("keeps the trial's figure when no repetition ends", async () => {

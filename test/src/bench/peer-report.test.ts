@@ -19,7 +19,7 @@ const result = (figure: PeerFigure): IpiResult => ({
   peers: new Map([["QEMU", figure]]),
 });
 const faster = result({ nsEach: summary(50) });
-const slower = result({ nsEach: summary(250), way: "thread=single" });
+const slower = result({ nsEach: summary(250), cpuNsEach: summary(230), way: "thread=single" });
 const over = result({ overNs: 5000 });
 const missing = result({ reason: "no x2APIC" });
 
@@ -34,14 +34,15 @@ describe("a peer's figure", () => {
   });
 
   it.each([
-    ["that is a time", slower, [250, null, 2.5, "thread=single", null]],
-    ["that is a bound", over, [null, 5000, 50, null, null]],
-    ["that is missing", missing, [null, null, null, null, "no x2APIC"]],
+    ["that is a time", slower, [250, 230, null, 2.5, "thread=single", null]],
+    ["that is a bound", over, [null, null, 5000, 50, null, null]],
+    ["that is missing", missing, [null, null, null, null, null, "no x2APIC"]],
   ])("%s has its fields", (_, each, values) => {
     const fields = peerFields(each, "QEMU");
     expect(fields.map(([, value]) => value)).toEqual(values);
     expect(fields.map(([name]) => name)).toEqual([
       "qemuNsPerIpi",
+      "qemuCpuNsPerIpi",
       "qemuNsPerIpiOver",
       "qemuTimesX2vm",
       "qemuWay",
