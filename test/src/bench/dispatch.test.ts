@@ -1,5 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { coreTarget, DISPATCH_ROWS, measureDispatch } from "../../../src/bench/dispatch.js";
+import {
+  coreTarget,
+  DISPATCH_ROWS,
+  measureDispatch,
+  type DispatchTarget,
+} from "../../../src/bench/dispatch.js";
 import { dispatchRecords, dispatchTable } from "../../../src/bench/dispatch-report.js";
 
 const SHORT = { ms: 1, turns: 2 };
@@ -23,6 +28,20 @@ describe("the dispatch loop", () => {
     expect(() => measureDispatch(DISPATCH_ROWS[0]!, 2, [lossy], SHORT)).toThrow(
       "CPU 1 acknowledged -1, not 80",
     );
+  });
+
+  it("goes to all other CPUs in turn", () => {
+    const dests: number[] = [];
+    const plain: DispatchTarget = {
+      name: "plain",
+      create: () => ({
+        send: (_, dest) => dests.push(dest),
+        acknowledge: () => 0x50,
+        endOfInterrupt: () => {},
+      }),
+    };
+    measureDispatch(DISPATCH_ROWS[0]!, 5, [plain], { ms: 0, turns: 1 });
+    expect(dests.slice(0, 9)).toEqual([1, 2, 3, 4, 1, 2, 3, 4, 1]);
   });
 
   it("is shown with the ratio of each target to the first", async () => {
