@@ -13,6 +13,8 @@ interface Range {
   readonly end: number;
   readonly name: string;
   readonly device: Device;
+  /** The widest access that the device takes whole. */
+  readonly widest: AccessSize;
 }
 
 /** All ones in an access of this size, unsigned. */
@@ -62,7 +64,7 @@ abstract class Bus {
           `${hex(other.first)}..${hex(other.end - 1)}.`,
       );
     }
-    this.#ranges.push({ first, end, name, device });
+    this.#ranges.push({ first, end, name, device, widest: device.widest ?? 1 });
     this.#ranges.sort((a, b) => a.first - b.first);
     this.#last = undefined;
   }
@@ -97,6 +99,10 @@ abstract class Bus {
     const range = this.#find(address);
     if (range === undefined) return;
     const piece = pieceSize(range, address, size);
+    if (piece === size) {
+      range.device.write(address - range.first, size, (value & allOnes(size)) >>> 0);
+      return;
+    }
     for (let offset = 0; offset < size; offset += piece) {
       const at = address + offset;
       if (at >= range.end) return;
@@ -127,8 +133,7 @@ abstract class Bus {
 /** Size of the pieces in which a device sees an access; one byte where the access runs past the device's last address. */
 function pieceSize(range: Range, address: number, size: AccessSize): AccessSize {
   if (address + size > range.end) return 1;
-  const widest = range.device.widest ?? 1;
-  return size < widest ? size : widest;
+  return size < range.widest ? size : range.widest;
 }
 
 /**

@@ -9,6 +9,7 @@ export class Listeners<Args extends unknown[]> {
   }
 
   tell(...args: Args): void {
+    if (this.#listeners.size === 0) return;
     for (const listener of this.#listeners) listener(...args);
   }
 

@@ -8,7 +8,7 @@
  * The repeated forms do one iteration a call and jump back to themselves, so that interrupts and the budget cut in
  * between, as the manual asks ("REP": interruptible between iterations).
  */
-import { DS, ES, TR } from "../abi";
+import { DS, ES, RUNNABLE, TR } from "../abi";
 import { raiseWithError } from "../fault";
 import { ioRead, ioWrite } from "../host";
 import { checkWrite, read, readSystem, write } from "../mem/access";
@@ -52,15 +52,20 @@ function allowed(cpu: Vcpu, port: u32, size: u32): bool {
 
 function input(cpu: Vcpu, port: u32, size: u32): u32 {
   noteIoAccess(cpu, port, size);
-  // A device may raise or lower an interrupt line.
-  leaveBlock();
-  return ioRead(port, size);
+  const value = ioRead(port, size);
+  afterAccess(cpu);
+  return value;
 }
 
 function output(cpu: Vcpu, port: u32, size: u32, value: u32): void {
   noteIoAccess(cpu, port, size);
-  leaveBlock();
   ioWrite(port, size, value);
+  afterAccess(cpu);
+}
+
+/** A device may have raised an interrupt or removed the CPU; what else the host can do leaves the block by itself. */
+function afterAccess(cpu: Vcpu): void {
+  if ((cpu.request | (cpu.runState ^ RUNNABLE)) !== 0) leaveBlock();
 }
 
 /** Port of IN and OUT: opcodes with bit 3 set take DX. */

@@ -137,6 +137,7 @@ export function getRflags(vcpuIndex: u32): u32 {
 export function setRflags(vcpuIndex: u32, value: u32): void {
   storeRflags(vcpu(vcpuIndex), value, -1);
   updateMode(vcpu(vcpuIndex));
+  leaveBlock();
 }
 /** To be called after the host wrote segments, control registers or EFER in the record. CPL is the DPL of SS. */
 export function syncVcpu(vcpuIndex: u32): void {
@@ -146,6 +147,7 @@ export function syncVcpu(vcpuIndex: u32): void {
   syncPdptes(cpu);
   flushTlb(cpu);
   updateMode(cpu);
+  leaveBlock();
 }
 
 /** Reads an MSR as RDMSR does. @returns 1 with the value in the exchange area, 0 for #GP */
@@ -158,6 +160,7 @@ export function readMsr(vcpuIndex: u32, msr: u32): u32 {
 /** Writes an MSR with the host's rights. @returns 1, or 0 when the value is refused */
 export function writeMsr(vcpuIndex: u32, msr: u32, low: u32, high: u32): u32 {
   if (!cpuWriteMsr(vcpu(vcpuIndex), msr, ((<u64>high) << 32) | low, true)) return 0;
+  leaveBlock();
   updateTimer(vcpuIndex); // a CPU that waits does not look at its requests
   return 1;
 }
@@ -176,6 +179,7 @@ export function setLapic(vcpuIndex: u32): u32 {
 export function setApicBase(vcpuIndex: u32, low: u32, high: u32): u32 {
   if (!writeApicBase(Lapic.at(vcpuIndex), ((<u64>high) << 32) | low, true)) return 0;
   flushTlb(vcpu(vcpuIndex));
+  leaveBlock();
   return 1;
 }
 
