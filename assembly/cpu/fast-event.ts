@@ -35,14 +35,20 @@ const CODE64: u32 = AR_P | AR_S | AR_CODE | AR_ACCESSED | AR_L;
 const STACK_BITS: u32 = AR_P | AR_S | AR_CODE | AR_WRITABLE | AR_ACCESSED;
 const STACK: u32 = AR_P | AR_S | AR_WRITABLE | AR_ACCESSED;
 /** P, S and type but for its lowest bit, which tells interrupt gates (0) from trap gates (1). */
-const GATE_BITS: u32 = 0x9e;
-const GATE64: u32 = 0x8e;
+export const GATE_BITS: u32 = 0x9e;
+export const EVENT_GATE: u32 = 0x8e; // of 32 bits, in IA-32e mode of 64
 const GATE_BYTES: u32 = 16;
 
 /** Host address of a descriptor of the GDT that is in the TLB; else 0. @inline */
 function descriptorHost(cpu: Vcpu, selector: u32): usize {
   if (selector & 4 || isNull(selector) || (selector | 7) > cpu.gdtrLimit) return 0;
   return TlbView.read(cpu, cpu.gdtrBase + (selector & 0xfff8), 8, cpu.asid);
+}
+
+/** A descriptor of the GDT that is in the TLB; else 0, which is not present. */
+export function knownDescriptor(cpu: Vcpu, selector: u32): u64 {
+  const host = descriptorHost(cpu, selector);
+  return host === 0 ? 0 : load<u64>(host);
 }
 
 /** The second descriptor of a pair: mostly it is in the page of the first. @returns as `descriptorHost` */
@@ -87,7 +93,7 @@ export function enterFast(
   const gate = TlbView.read(cpu, cpu.idtrBase + vector * GATE_BYTES, GATE_BYTES, cpu.asid);
   if (gate === 0) return false;
   const low = load<u64>(gate);
-  if ((<u32>(low >> 40) & GATE_BITS) !== GATE64) return false;
+  if ((<u32>(low >> 40) & GATE_BITS) !== EVENT_GATE) return false;
   const selector = <u32>(low >> 16) & 0xffff;
   const code = descriptorHost(cpu, selector);
   if (code === 0) return false;

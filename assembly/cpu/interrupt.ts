@@ -13,6 +13,7 @@ import { raiseDebug } from "./debug-status";
 import { setEventExt } from "./descriptor-table";
 import { DR7_GD } from "./dr";
 import { enterFast } from "./fast-event";
+import { enterFlat } from "./flat-event";
 import { rflags } from "./flags";
 import { deliverThroughIdt } from "./gate";
 import { deliverThroughIvt } from "./ivt";
@@ -113,7 +114,9 @@ function deliver(
   image: u32,
   savedRip: u64,
 ): void {
-  if (cpu.mode & MODE_64 && enterFast(cpu, vector, hasError, error, ext, image, savedRip)) return;
+  if (cpu.mode & MODE_64) {
+    if (enterFast(cpu, vector, hasError, error, ext, image, savedRip)) return;
+  } else if (enterFlat(cpu, vector, hasError, error, ext, image, savedRip)) return;
   setEventExt(ext);
   if (isReal(cpu)) deliverThroughIvt(cpu, vector, image, savedRip);
   else deliverThroughIdt(cpu, vector, hasError, error, image, savedRip);

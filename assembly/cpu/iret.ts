@@ -23,6 +23,7 @@ import { GP } from "../x86/exception";
 import { jumpTo } from "./control";
 import { peekSized, returnFar } from "./far-return";
 import { returnFast } from "./fast-event";
+import { returnFlat } from "./flat-event";
 import { setRflags } from "./flags";
 import { is64, isLong, isReal, isV86, updateMode } from "./mode";
 import { Op } from "./op";
@@ -57,6 +58,7 @@ export function iret(cpu: Vcpu, op: Op): void {
     else returnFromTask(cpu, op);
   } else if (is64(cpu) && op.size === 8 && returnFast(cpu, loadedFlags(cpu, 8)))
     jumpTo(cpu, op, cpu.rip);
+  else if (op.size === 4 && returnFlat(cpu, loadedFlags(cpu, 4))) jumpTo(cpu, op, cpu.rip);
   else iretProtected(cpu, op);
   if (vmeFlags !== 0) checkVirtualInterrupt(cpu);
 }

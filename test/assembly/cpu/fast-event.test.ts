@@ -7,6 +7,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Machine } from "../../../src/index.js";
+import { expectAgreement, type Patch } from "../../support/agreement.js";
 import {
   BUILDS,
   CODE,
@@ -32,8 +33,6 @@ const UD = 6;
 const GP = 13;
 const VECTORS = 32;
 const STEPS = 9;
-
-type Patch = (target: Machine) => void;
 
 /** Segments of rings 0 and 3, a TSS, and every exception led to HANDLER by an interrupt gate. */
 async function prepare(build: Build, code: string, handler: string): Promise<Machine> {
@@ -76,32 +75,6 @@ function enterRing3(target: Machine): void {
   const vcpu = target.vcpus[0]!;
   vcpu.setSegment("ss", { selector: USER_DATA, base: 0n, limit: 0xffffffff, accessRights: 0xc0f3 });
   vcpu.setSegment("cs", { selector: USER_CODE, base: 0n, limit: 0xffffffff, accessRights: 0xa0fb });
-}
-
-/** Steps both machines; `patches[n]` is done to both before step n. */
-async function expectAgreement(
-  create: () => Promise<Machine>,
-  patches: readonly (Patch | undefined)[],
-): Promise<void> {
-  const warm = await create();
-  const cold = await create();
-  for (let step = 0; step < STEPS; step++) {
-    patches[step]?.(warm);
-    patches[step]?.(cold);
-    cold.vcpus[0]!.setSegment("fs", {}); // drops its TLB
-    warm.step(0);
-    cold.step(0);
-    expect(warm.stateHash(), describeState(warm, cold, step)).toBe(cold.stateHash());
-  }
-  warm.dispose();
-  cold.dispose();
-}
-
-function describeState(warm: Machine, cold: Machine, step: number): string {
-  const of = ({ vcpus: [vcpu] }: Machine) =>
-    `rip ${vcpu!.rip.toString(16)} rsp ${vcpu!.gpr.rsp.toString(16)} cpl ${vcpu!.cpl} ` +
-    `rflags ${vcpu!.rflags.toString(16)}`;
-  return `after step ${step}: ${of(warm)} | ${of(cold)}`;
 }
 
 const descriptorBit = (selector: number, bit: number): Patch => {
@@ -203,7 +176,7 @@ describe.each(BUILDS)("gates and IRETQ on the short way, %s build", (build) => {
             target.vcpus[0]!.rflags = flags & ~0x4000n;
             return target;
           };
-          await expectAgreement(create, patches);
+          await expectAgreement(create, patches, STEPS);
         },
       ),
       { numRuns: 50, seed: 20161207 },
@@ -225,7 +198,7 @@ describe.each(BUILDS)("gates and IRETQ on the short way, %s build", (build) => {
             target.vcpus[0]!.gpr.rsp = rsp;
             return target;
           };
-          await expectAgreement(create, patches);
+          await expectAgreement(create, patches, STEPS);
         },
       ),
       { numRuns: 50, seed: 20161210 },
@@ -247,7 +220,7 @@ describe.each(BUILDS)("gates and IRETQ on the short way, %s build", (build) => {
             target.vcpus[0]!.gpr.rax = 1n << 63n;
             return target;
           };
-          await expectAgreement(create, patches);
+          await expectAgreement(create, patches, STEPS);
         },
       ),
       { numRuns: 40, seed: 20161208 },
@@ -292,7 +265,7 @@ describe.each(BUILDS)("gates and IRETQ on the short way, %s build", (build) => {
             target.vcpus[0]!.gpr.rsp = rsp;
             return target;
           };
-          await expectAgreement(create, patches);
+          await expectAgreement(create, patches, STEPS);
         },
       ),
       { numRuns: 60, seed: 20161209 },
