@@ -240,6 +240,18 @@ describe.each(BUILDS)("32-bit gates and IRETD on the short way, %s build", (buil
     );
   });
 
+  it("refuse INT n by the DPL of its gate", async () => {
+    const target = await prepare(build, "cd 06 eb fc", "cf");
+    writeGate(target, UD, { dpl: 3, selector: USER_CODE });
+    enterRing3(target);
+    for (let step = 0; step < 6; step++) target.step(0); // all that the short way needs is in the TLB now
+    expect(target.step(0).exception).toEqual({ vector: UD, hasErrorCode: false });
+    target.step(0);
+    target.step(0);
+    writeGate(target, UD, { dpl: 2, selector: USER_CODE });
+    expect(target.step(0).exception).toEqual({ vector: GP, hasErrorCode: true });
+  });
+
   it("save and restore what they should", async () => {
     const target = await prepare(build, "cd 06 f4", "cf");
     const vcpu = target.vcpus[0]!;
