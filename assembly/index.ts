@@ -2,5 +2,6 @@
 export * from "./apic/drive";
 export * from "./apic/exports";
 export * from "./cpu/region";
+export * from "./fpu/x87-region";
 export * from "./vm/exports";
 export { regionWriteMsr } from "./vm/platform";

@@ -603,38 +603,35 @@ export function squareRoot(): void {
   const hi = odd ? A.sig : A.sig >> 1;
   const lo = odd ? 0 : A.sig << 63;
   const root = integerRoot(hi, lo);
-  // Exactness and the half-way point: (2 root + 1)^2 is odd, so there are no ties.
-  const square = highMul(root, root);
-  const squareLow = lowBits;
-  let tail: u64 = 0;
-  if (square !== hi || squareLow !== lo) {
-    // remainder > root means: beyond root + 1/2.
-    const restLow = lo - squareLow;
-    const restHigh = hi - square - <u64>(lo < squareLow);
-    tail = restHigh !== 0 || restLow > root ? TOP | 1 : 1;
-  }
-  round(0, exp, root, tail);
+  round(0, exp, root, rootTail());
+}
+
+/** What follows the last `integerRoot`, as `round` takes it. */
+let tailOfRoot: u64 = 0;
+export function rootTail(): u64 {
+  return tailOfRoot;
 }
 
 /** Floor of the square root of hi:lo, hi at least 2^62. */
-function integerRoot(hi: u64, lo: u64): u64 {
+export function integerRoot(hi: u64, lo: u64): u64 {
   // The estimate has some 52 good bits; a Newton step gives all, then the last unit is corrected.
   const estimate = sqrt<f64>(<f64>hi) * 4294967296.0;
   let root = estimate >= 18446744073709551615.0 ? <u64>-1 : <u64>estimate;
   const quotient = hi >= root ? <u64>-1 : divide128(hi, lo, root);
   root = (root >> 1) + (quotient >> 1) + (root & quotient & 1);
-  for (;;) {
-    const high = highMul(root, root);
-    if (high > hi || (high === hi && lowBits > lo)) root--;
-    else break;
+  let high = highMul(root, root);
+  while (high > hi || (high === hi && lowBits > lo)) high = highMul(--root, root);
+  let restLow = lo - lowBits;
+  let restHigh = hi - high - <u64>(lo < lowBits);
+  // (root + 1)^2 is greater by 2 root + 1.
+  while (restHigh > root >> 63 || (restHigh === root >> 63 && restLow > root << 1)) {
+    const step = (root << 1) | 1;
+    restHigh -= (root >> 63) + <u64>(restLow < step);
+    restLow -= step;
+    root++;
   }
-  for (;;) {
-    if (root === <u64>-1) break;
-    const next = root + 1;
-    const high = highMul(next, next);
-    if (high < hi || (high === hi && lowBits <= lo)) root = next;
-    else break;
-  }
+  // Exactness and the half-way point: (2 root + 1)^2 is odd, so there are no ties.
+  tailOfRoot = (restHigh | restLow) === 0 ? 0 : restHigh !== 0 || restLow > root ? TOP | 1 : 1;
   return root;
 }
 

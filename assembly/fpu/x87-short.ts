@@ -2,7 +2,7 @@
  * Short ways through the x87 instructions that compilers use most.
  *
  * An instruction is done as a whole or not at all: what is not ordinary (numbers that x87-numbers.ts refuses, empty or
- * full registers, other settings of FCW, operands that the TLB does not show) goes the exact way of x87.ts before
+ * full registers, an unmasked inexact result, operands that the TLB does not show) goes the exact way of x87.ts before
  * anything has changed.
  *
  * Source: SDM 2A, by instruction.
@@ -15,6 +15,7 @@ import { TlbView } from "../mem/access";
 import { Vcpu } from "../vcpu";
 import { CR0_EM, CR0_TS } from "../x86/cr";
 import { CF, ZF } from "../x86/eflags";
+import { PE } from "./soft";
 import {
   Fpu,
   fpuOf,
@@ -28,7 +29,6 @@ import {
 } from "./state";
 import {
   BIAS,
-  bits,
   EXPONENT,
   fromDouble,
   fromInteger,
@@ -39,17 +39,16 @@ import {
   ordered,
   product,
   quotient,
+  root,
   sig,
   SIGN,
+  storeDouble,
+  storeInteger,
+  storeSingle,
   sum,
-  toDouble,
-  toSingle,
   TOP,
 } from "./x87-numbers";
 
-/** FCW: rounding, precision and the mask of PE; nearest, 64 bits, masked. */
-const CONTROL: u32 = 0x0f20;
-const CONTROL_USUAL: u32 = 0x0320;
 const TOP_STEP: u32 = 1 << FSW_TOP_SHIFT;
 
 /** Form of register operands; the others are (opcode & 7) * 8 + ModRM.reg. */
@@ -115,16 +114,17 @@ export function shortX87(cpu: Vcpu, op: Op): bool {
   const fpu = fpuOf(cpu);
   const fsw = fpu.fsw();
   if (cpu.cr0 & (CR0_EM | CR0_TS) || fsw & FSW_ES) return false;
-  if ((fpu.fcw() & CONTROL) !== CONTROL_USUAL) return false;
+  const fcw = fpu.fcw();
+  if (!(fcw & PE)) return false;
   const base = changetype<usize>(fpu);
   const form = <u32>op.imm;
   let after: i32;
   if (form >= REGISTER) {
-    after = registerForm(cpu, fpu, fsw, form, (<u32>op.rm >> 3) & 7);
+    after = registerForm(cpu, fpu, fcw, fsw, form, (<u32>op.rm >> 3) & 7);
     if (after === NO) return false;
   } else {
     const gva = Memory.address(cpu, op);
-    after = memoryForm(cpu, fpu, fsw, form, gva);
+    after = memoryForm(cpu, fpu, fcw, fsw, form, gva);
     if (after === NO) return false;
     const offset = op.kind === ADDRESS_BASE ? gva - cpu.segment(op.segment).base : gva;
     store<u64>(base, offset, FPU_FDP);
@@ -136,7 +136,7 @@ export function shortX87(cpu: Vcpu, op: Op): bool {
   return true;
 }
 
-function registerForm(cpu: Vcpu, fpu: Fpu, fsw: u32, form: u32, i: u32): i32 {
+function registerForm(cpu: Vcpu, fpu: Fpu, fcw: u32, fsw: u32, form: u32, i: u32): i32 {
   const st0 = X87.st(fpu, fsw, 0);
   const sti = X87.st(fpu, fsw, i);
   if (!(X87.tag(fpu, fsw, 0) & X87.tag(fpu, fsw, i))) return withEmpty(fpu, fsw, form, i);
@@ -147,42 +147,46 @@ function registerForm(cpu: Vcpu, fpu: Fpu, fsw: u32, form: u32, i: u32): i32 {
   // prettier-ignore
   switch (form) {
     // D8: ST(0) := ST(0) op ST(i)
-    case 64: return X87.after(fsw, sum(st0, h0, s0, h, s));
-    case 65: return X87.after(fsw, product(st0, h0, s0, h, s));
+    case 64: return X87.after(fsw, sum(fcw, st0, h0, s0, h, s));
+    case 65: return X87.after(fsw, product(fcw, st0, h0, s0, h, s));
     case 66: return X87.compared(fsw, ordered(h0, s0, h, s));
     case 67: return X87.pop(fpu, X87.compared(fsw, ordered(h0, s0, h, s)));
-    case 68: return X87.after(fsw, sum(st0, h0, s0, h ^ SIGN, s));
-    case 69: return X87.after(fsw, sum(st0, h, s, h0 ^ SIGN, s0));
-    case 70: return X87.after(fsw, quotient(st0, h0, s0, h, s));
-    case 71: return X87.after(fsw, quotient(st0, h, s, h0, s0));
+    case 68: return X87.after(fsw, sum(fcw, st0, h0, s0, h ^ SIGN, s));
+    case 69: return X87.after(fsw, sum(fcw, st0, h, s, h0 ^ SIGN, s0));
+    case 70: return X87.after(fsw, quotient(fcw, st0, h0, s0, h, s));
+    case 71: return X87.after(fsw, quotient(fcw, st0, h, s, h0, s0));
     // D9: FLD, FXCH, FCHS and FABS, constants
     case 72: return X87.push(fpu, fsw, h, s);
     case 73:
       Numbers.put(st0, h, s);
       return X87.after(fsw, Numbers.put(sti, h0, s0));
-    case 76: return changeSign(fsw, st0, h0, s0, i);
+    case 76: return withoutOperand(fsw, st0, h0, s0, i);
     case 77: return constant(fpu, fsw, i);
+    case 79: return i === 2 ? X87.after(fsw, root(fcw, st0, h0, s0)) : NO;
+    // FUCOMPP; FCOMPP
+    case 85: case 115:
+      return i === 1 ? X87.pop(fpu, X87.pop(fpu, X87.compared(fsw, ordered(h0, s0, h, s)))) : NO;
     // DB: FUCOMI, FCOMI
     case 93: case 94: return flagged(cpu, fsw, ordered(h0, s0, h, s));
     // DC: ST(i) := ST(i) op ST(0)
-    case 96: return X87.after(fsw, sum(sti, h0, s0, h, s));
-    case 97: return X87.after(fsw, product(sti, h0, s0, h, s));
-    case 100: return X87.after(fsw, sum(sti, h0, s0, h ^ SIGN, s));
-    case 101: return X87.after(fsw, sum(sti, h, s, h0 ^ SIGN, s0));
-    case 102: return X87.after(fsw, quotient(sti, h0, s0, h, s));
-    case 103: return X87.after(fsw, quotient(sti, h, s, h0, s0));
+    case 96: return X87.after(fsw, sum(fcw, sti, h0, s0, h, s));
+    case 97: return X87.after(fsw, product(fcw, sti, h0, s0, h, s));
+    case 100: return X87.after(fsw, sum(fcw, sti, h0, s0, h ^ SIGN, s));
+    case 101: return X87.after(fsw, sum(fcw, sti, h, s, h0 ^ SIGN, s0));
+    case 102: return X87.after(fsw, quotient(fcw, sti, h0, s0, h, s));
+    case 103: return X87.after(fsw, quotient(fcw, sti, h, s, h0, s0));
     // DD: FST, FSTP, FUCOM, FUCOMP
     case 106: return X87.after(fsw, Numbers.put(sti, h0, s0));
     case 107: return X87.pop(fpu, X87.after(fsw, Numbers.put(sti, h0, s0)));
     case 108: return X87.compared(fsw, ordered(h0, s0, h, s));
     case 109: return X87.pop(fpu, X87.compared(fsw, ordered(h0, s0, h, s)));
     // DE: as DC, and pops
-    case 112: return X87.pop(fpu, X87.after(fsw, sum(sti, h0, s0, h, s)));
-    case 113: return X87.pop(fpu, X87.after(fsw, product(sti, h0, s0, h, s)));
-    case 116: return X87.pop(fpu, X87.after(fsw, sum(sti, h0, s0, h ^ SIGN, s)));
-    case 117: return X87.pop(fpu, X87.after(fsw, sum(sti, h, s, h0 ^ SIGN, s0)));
-    case 118: return X87.pop(fpu, X87.after(fsw, quotient(sti, h0, s0, h, s)));
-    case 119: return X87.pop(fpu, X87.after(fsw, quotient(sti, h, s, h0, s0)));
+    case 112: return X87.pop(fpu, X87.after(fsw, sum(fcw, sti, h0, s0, h, s)));
+    case 113: return X87.pop(fpu, X87.after(fsw, product(fcw, sti, h0, s0, h, s)));
+    case 116: return X87.pop(fpu, X87.after(fsw, sum(fcw, sti, h0, s0, h ^ SIGN, s)));
+    case 117: return X87.pop(fpu, X87.after(fsw, sum(fcw, sti, h, s, h0 ^ SIGN, s0)));
+    case 118: return X87.pop(fpu, X87.after(fsw, quotient(fcw, sti, h0, s0, h, s)));
+    case 119: return X87.pop(fpu, X87.after(fsw, quotient(fcw, sti, h, s, h0, s0)));
     // DF: FUCOMIP, FCOMIP
     case 125: case 126: return X87.pop(fpu, flagged(cpu, fsw, ordered(h0, s0, h, s)));
     default: return NO;
@@ -196,7 +200,7 @@ function withEmpty(fpu: Fpu, fsw: u32, form: u32, i: u32): i32 {
   const st0 = X87.st(fpu, fsw, 0);
   const h0 = <u32>load<u16>(st0, 8);
   const s0 = load<u64>(st0);
-  if (form === 76) return changeSign(fsw, st0, h0, s0, i);
+  if (form === 76) return withoutOperand(fsw, st0, h0, s0, i);
   if (form !== 106 && form !== 107) return NO;
   Numbers.put(X87.st(fpu, fsw, i), h0, s0);
   fpu.setTags(fpu.tags() | ((<u32>1) << (((fsw >> FSW_TOP_SHIFT) + i) & 7)));
@@ -204,8 +208,9 @@ function withEmpty(fpu: Fpu, fsw: u32, form: u32, i: u32): i32 {
   return form === 107 ? X87.pop(fpu, after) : after;
 }
 
-/** FCHS, FABS. */
-function changeSign(fsw: u32, st0: usize, h0: u32, s0: u64, i: u32): i32 {
+/** FCHS, FABS, FTST. */
+function withoutOperand(fsw: u32, st0: usize, h0: u32, s0: u64, i: u32): i32 {
+  if (i === 4) return X87.compared(fsw, ordered(h0, s0, 0, 0));
   if (i > 1) return NO;
   return X87.after(fsw, Numbers.put(st0, i === 0 ? h0 ^ SIGN : h0 & EXPONENT, s0));
 }
@@ -223,16 +228,17 @@ function flagged(cpu: Vcpu, fsw: u32, set: i32): i32 {
   return fsw;
 }
 
-function memoryForm(cpu: Vcpu, fpu: Fpu, fsw: u32, form: u32, gva: u64): i32 {
+function memoryForm(cpu: Vcpu, fpu: Fpu, fcw: u32, fsw: u32, form: u32, gva: u64): i32 {
   const tag = cpu.tlbTag;
   const group = form >> 3;
   let at: usize;
-  if (group === 0 || group === 4) {
-    // D8, DC: ST(0) := ST(0) op memory
-    at = TlbView.read(cpu, gva, group === 0 ? 4 : 8, tag);
+  if (!(group & 1)) {
+    // D8, DC; DA, DE: ST(0) := ST(0) op memory
+    at = TlbView.read(cpu, gva, group === 4 ? 8 : group === 6 ? 2 : 4, tag);
     if (at === 0 || !X87.tag(fpu, fsw, 0)) return NO;
-    if (!(group === 0 ? fromSingle(load<u32>(at)) : fromDouble(load<u64>(at)))) return NO;
-    return withMemory(fpu, fsw, form & 7);
+    if (group & 2) fromInteger(group === 6 ? <i64>load<i16>(at) : <i64>load<i32>(at));
+    else if (!(group === 0 ? fromSingle(load<u32>(at)) : fromDouble(load<u64>(at)))) return NO;
+    return withMemory(fpu, fcw, fsw, form & 7);
   }
   // prettier-ignore
   switch (form) {
@@ -240,14 +246,14 @@ function memoryForm(cpu: Vcpu, fpu: Fpu, fsw: u32, form: u32, gva: u64): i32 {
     case 8:
       at = TlbView.read(cpu, gva, 4, tag);
       return at !== 0 && fromSingle(load<u32>(at)) ? X87.push(fpu, fsw, high, sig) : NO;
-    case 10: return storeReal(fpu, fsw, TlbView.write(cpu, gva, 4, tag), true);
-    case 11: return X87.pop(fpu, storeReal(fpu, fsw, TlbView.write(cpu, gva, 4, tag), true));
+    case 10: return storeReal(fpu, fcw, fsw, TlbView.write(cpu, gva, 4, tag), true);
+    case 11: return X87.pop(fpu, storeReal(fpu, fcw, fsw, TlbView.write(cpu, gva, 4, tag), true));
     // FLD m64, FST, FSTP
     case 40:
       at = TlbView.read(cpu, gva, 8, tag);
       return at !== 0 && fromDouble(load<u64>(at)) ? X87.push(fpu, fsw, high, sig) : NO;
-    case 42: return storeReal(fpu, fsw, TlbView.write(cpu, gva, 8, tag), false);
-    case 43: return X87.pop(fpu, storeReal(fpu, fsw, TlbView.write(cpu, gva, 8, tag), false));
+    case 42: return storeReal(fpu, fcw, fsw, TlbView.write(cpu, gva, 8, tag), false);
+    case 43: return X87.pop(fpu, storeReal(fpu, fcw, fsw, TlbView.write(cpu, gva, 8, tag), false));
     // FILD m32, m16, m64
     case 24:
       at = TlbView.read(cpu, gva, 4, tag);
@@ -258,25 +264,40 @@ function memoryForm(cpu: Vcpu, fpu: Fpu, fsw: u32, form: u32, gva: u64): i32 {
     case 61:
       at = TlbView.read(cpu, gva, 8, tag);
       return at !== 0 ? loadInteger(fpu, fsw, load<i64>(at)) : NO;
+    // FIST, FISTP m32, m16, m64
+    case 26: return storeRounded(fpu, fcw, fsw, TlbView.write(cpu, gva, 4, tag), 4);
+    case 27: return X87.pop(fpu, storeRounded(fpu, fcw, fsw, TlbView.write(cpu, gva, 4, tag), 4));
+    case 58: return storeRounded(fpu, fcw, fsw, TlbView.write(cpu, gva, 2, tag), 2);
+    case 59: return X87.pop(fpu, storeRounded(fpu, fcw, fsw, TlbView.write(cpu, gva, 2, tag), 2));
+    case 63: return X87.pop(fpu, storeRounded(fpu, fcw, fsw, TlbView.write(cpu, gva, 8, tag), 8));
+    // FLD, FSTP m80
+    case 29:
+      at = TlbView.read(cpu, gva, 10, tag);
+      return at !== 0 ? X87.push(fpu, fsw, <u32>load<u16>(at, 8), load<u64>(at)) : NO;
+    case 31:
+      at = TlbView.write(cpu, gva, 10, tag);
+      if (at === 0 || !X87.tag(fpu, fsw, 0)) return NO;
+      Numbers.put(at, <u32>load<u16>(X87.st(fpu, fsw, 0), 8), load<u64>(X87.st(fpu, fsw, 0)));
+      return X87.pop(fpu, X87.after(fsw, 0));
     default: return NO;
   }
 }
 
 /** ST(0) := ST(0) op the number; FCOM, FCOMP. */
-function withMemory(fpu: Fpu, fsw: u32, operation: u32): i32 {
+function withMemory(fpu: Fpu, fcw: u32, fsw: u32, operation: u32): i32 {
   const st0 = X87.st(fpu, fsw, 0);
   const h0 = <u32>load<u16>(st0, 8);
   const s0 = load<u64>(st0);
   // prettier-ignore
   switch (operation) {
-    case 0: return X87.after(fsw, sum(st0, h0, s0, high, sig));
-    case 1: return X87.after(fsw, product(st0, h0, s0, high, sig));
+    case 0: return X87.after(fsw, sum(fcw, st0, h0, s0, high, sig));
+    case 1: return X87.after(fsw, product(fcw, st0, h0, s0, high, sig));
     case 2: return X87.compared(fsw, ordered(h0, s0, high, sig));
     case 3: return X87.pop(fpu, X87.compared(fsw, ordered(h0, s0, high, sig)));
-    case 4: return X87.after(fsw, sum(st0, h0, s0, high ^ SIGN, sig));
-    case 5: return X87.after(fsw, sum(st0, high, sig, h0 ^ SIGN, s0));
-    case 6: return X87.after(fsw, quotient(st0, h0, s0, high, sig));
-    default: return X87.after(fsw, quotient(st0, high, sig, h0, s0));
+    case 4: return X87.after(fsw, sum(fcw, st0, h0, s0, high ^ SIGN, sig));
+    case 5: return X87.after(fsw, sum(fcw, st0, high, sig, h0 ^ SIGN, s0));
+    case 6: return X87.after(fsw, quotient(fcw, st0, h0, s0, high, sig));
+    default: return X87.after(fsw, quotient(fcw, st0, high, sig, h0, s0));
   }
 }
 
@@ -286,14 +307,17 @@ function loadInteger(fpu: Fpu, fsw: u32, value: i64): i32 {
 }
 
 /** Stores ST(0). @param to - host address; 0: not for the short way */
-function storeReal(fpu: Fpu, fsw: u32, to: usize, isSingle: bool): i32 {
+function storeReal(fpu: Fpu, fcw: u32, fsw: u32, to: usize, isSingle: bool): i32 {
   if (to === 0 || !X87.tag(fpu, fsw, 0)) return NO;
   const st0 = X87.st(fpu, fsw, 0);
   const h0 = <u32>load<u16>(st0, 8);
   const s0 = load<u64>(st0);
-  const set = isSingle ? toSingle(h0, s0) : toDouble(h0, s0);
-  if (set === NO) return NO;
-  if (isSingle) store<u32>(to, <u32>bits);
-  else store<u64>(to, bits);
-  return X87.after(fsw, set);
+  return X87.after(fsw, isSingle ? storeSingle(fcw, to, h0, s0) : storeDouble(fcw, to, h0, s0));
+}
+
+/** Stores ST(0), rounded to an integer. */
+function storeRounded(fpu: Fpu, fcw: u32, fsw: u32, to: usize, size: u32): i32 {
+  if (to === 0 || !X87.tag(fpu, fsw, 0)) return NO;
+  const st0 = X87.st(fpu, fsw, 0);
+  return X87.after(fsw, storeInteger(fcw, to, <u32>load<u16>(st0, 8), load<u64>(st0), size));
 }

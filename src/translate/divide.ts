@@ -100,9 +100,7 @@ export function divide(e: Emitter, micro: MicroOp, size: 4 | 8, isSigned: boolea
 }
 
 function bailIf(e: Emitter): void {
-  e.code.if();
-  e.bail();
-  e.code.end();
+  e.bailIf();
 }
 
 function unsignedDivision(e: Emitter, size: 4 | 8): void {

@@ -12,11 +12,14 @@ import { L, type Size } from "./locals.js";
 import { CALL } from "./module.js";
 import { StaticPages } from "./static-pages.js";
 import { M, W } from "./wasm.js";
+import { Stack } from "./x87-stack.js";
 
 /** Where the record keeps the registers that a region reads and writes, found while it is emitted. */
 export class RegisterUse {
   readonly read = new Set<number>();
   readonly written = new Set<number>();
+  /** x87 instructions are among its own. */
+  x87 = false;
 }
 
 export interface Surroundings {
@@ -36,6 +39,7 @@ function nothing(): void {}
 export class Emitter {
   readonly code = new Code();
   readonly flags = new Flags(this.code);
+  readonly stack = new Stack(this.code);
   readonly around: Surroundings;
   /** Registers used so far. */
   readonly used = new RegisterUse();
@@ -159,9 +163,7 @@ export class Emitter {
     code.get(L.cpu).get(L.gva).i32(size);
     if (slow === CALL.read) this.pushLeft();
     code.call(slow).tee(L.address).op(W.i32Eqz);
-    code.if();
-    this.bail();
-    code.end();
+    this.bailIf();
   }
 
   /** Pops a linear address into `gva`; pushes whether the TLB has it. */
@@ -243,9 +245,7 @@ export class Emitter {
     code.tee(L.i);
     code.if();
     code.get(L.i).i32(op.REGION_REFUSED).op(W.i32Eq);
-    code.if();
-    this.bail();
-    code.end();
+    this.bailIf();
     this.leave(this.blockOffset + micro.end, this.position + 1);
     code.end();
   }
@@ -289,6 +289,13 @@ export class Emitter {
     this.leave(this.instructionOffset, this.position);
   }
 
+  /** Pops a condition, and leaves the region before the present instruction where it holds. */
+  bailIf(): void {
+    this.code.if();
+    this.bail();
+    this.code.end();
+  }
+
   /** Offset in the page of the present instruction; set with `position`. */
   instructionOffset = 0;
 
@@ -322,6 +329,7 @@ export class Emitter {
     this.#pages.forget(code);
     this.loadRecord();
     this.flags.state = "record";
+    this.stack.forget();
   }
 
   /** CF = OF = `i` (0 or 1); the other flags stay. Carry out of the top bit, none into it, or neither. */
@@ -333,8 +341,14 @@ export class Emitter {
     code.get(L.i).i32(31).op(W.i32Shl, W.i32Or).memory(M.i32Store, abi.VCPU_FLAG_AUX);
   }
 
+  /** To be called before segment registers change: x87 pointers have selectors of their own. */
+  beforeSegments(): void {
+    if (this.#all.x87) this.stack.storePointers();
+  }
+
   /** Stores the registers that the region changes. */
   storeRegisters(): void {
+    if (this.#all.x87) this.stack.store();
     for (const number of this.#all.written) {
       this.code
         .get(L.cpu)
@@ -352,6 +366,7 @@ export class Emitter {
         .memory(M.i64Load, abi.VCPU_GPR + number * 8)
         .set(L.gpr + number);
     }
+    if (this.#all.x87) this.stack.load();
     code.get(L.cpu).memory(M.i64Load32U, abi.VCPU_TLB_TAG).set(L.tag);
     code.get(L.cpu).memory(M.i32Load, abi.VCPU_TLB_SALT).i32(4).op(W.i32Shl).set(L.salt);
   }

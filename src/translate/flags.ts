@@ -53,18 +53,18 @@ export class Flags {
   }
 
   /**
-   * Stores the order of two doubles: CF = below, ZF = equal, all others clear.
+   * Stores the order of two numbers: CF = below, ZF = equal, all others clear.
    *
-   * @param operands - pushes both
+   * @param equal - pushes whether they are equal; @param below - whether the first is below
    */
-  storeOrder(operands: () => Code): void {
+  storeOrder(equal: () => Code, below: () => Code): void {
     const code = this.#code;
     // Results 0 and 1: even parity, which ZF comes with but PF must not, and odd (assembly/cpu/flags.ts).
     code.get(L.cpu);
-    operands().op(W.f64Eq, W.i32Eqz, W.i64ExtendI32U).memory(M.i64Store, abi.VCPU_FLAG_RESULT);
+    equal().op(W.i32Eqz, W.i64ExtendI32U).memory(M.i64Store, abi.VCPU_FLAG_RESULT);
     code.get(L.cpu);
-    operands().op(W.f64Lt).i32(AUX_LESS).op(W.i32Mul);
-    operands().op(W.f64Eq).i32(AUX_PARITY).op(W.i32Mul, W.i32Or);
+    below().i32(AUX_LESS).op(W.i32Mul);
+    equal().i32(AUX_PARITY).op(W.i32Mul, W.i32Or);
     code.memory(M.i32Store, abi.VCPU_FLAG_AUX).i32(op.PENDING_NONE).set(L.pending);
     this.state = "record";
   }

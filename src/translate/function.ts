@@ -75,12 +75,13 @@ class RegionFunction {
 
   /** A node and all that it dominates. */
   #tree(node: Node, state: FlagState): void {
-    const { code, flags } = this.emitter;
+    const { code, flags, stack } = this.emitter;
     const merges = node.children.filter((child) => child.entries > 1);
     merges.sort((a, b) => b.order - a.order);
     if (node.isLoop) this.#loops.set(node, code.loop());
     for (const merge of merges) this.#merges.set(merge, code.block());
     flags.state = node.isLoop ? "unknown" : state;
+    if (flags.state === "unknown") stack.forget();
     this.#body(node);
     for (const merge of merges.reverse()) {
       code.end();
@@ -149,14 +150,16 @@ class RegionFunction {
   }
 
   #conditionalJump(node: Node, micro: MicroOp): void {
-    const { code, flags } = this.emitter;
+    const { code, flags, stack } = this.emitter;
     flags.condition(micro.opcode & 15);
     const { state } = flags;
+    const { known } = stack;
     code.if();
     this.#checkDirect(node, micro);
     this.#take(node, micro);
     code.end();
     flags.state = state;
+    stack.known = known;
   }
 
   /** Pushes the address behind a call. */
@@ -179,12 +182,14 @@ class RegionFunction {
     moveStack(emitter, size, size);
     emitter.retire(emitter.position + 1);
     const { state } = emitter.flags;
+    const { known } = emitter.stack;
     for (const site of node.returns) {
       code.get(L.z).get(L.page).i64(site.offset).op(W.i64Add, W.i64Eq);
       code.if();
       this.#follow(node, site, 0, 0);
       code.end();
       emitter.flags.state = state;
+      emitter.stack.known = known;
     }
     this.#leaveTo();
   }
@@ -205,9 +210,7 @@ class RegionFunction {
     code.set(L.z);
     if (size === 4) return;
     code.get(L.z).i64(16).op(W.i64Shl).i64(16).op(W.i64ShrS).get(L.z).op(W.i64Ne);
-    code.if();
-    this.emitter.bail();
-    code.end();
+    this.emitter.bailIf();
   }
 
   /** Leaves the region for the address in `z`. */

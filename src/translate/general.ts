@@ -27,6 +27,7 @@ import { rotateImmediate, shiftByCl, shiftImmediate } from "./shift.js";
 import { translatePlainSse } from "./sse.js";
 import { clearInterrupts, control, interruptReturn, setInterrupts, writeMsr } from "./system.js";
 import { W } from "./wasm.js";
+import { requireX87 } from "./x87-operation.js";
 
 const RAX = abi.VCPU_GPR;
 const RDX = abi.VCPU_GPR + 2 * 8;
@@ -110,6 +111,9 @@ function oneByte(e: Emitter, micro: MicroOp, flagsDie: boolean): boolean {
       return widen(e, wordSize);
     case 0x99:
       return spreadSign(e, wordSize);
+    case 0x9b:
+      requireX87(e, 0, 0);
+      return true;
     case 0xc0:
     case 0xc1:
     case 0xd1:

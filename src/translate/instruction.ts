@@ -21,6 +21,7 @@ import {
 import { shiftByCl, shiftImmediate, type Shift } from "./shift.js";
 import { translateFloat } from "./sse-float.js";
 import { translateSse } from "./sse.js";
+import { translateX87 } from "./x87.js";
 
 const CMP = 7;
 
@@ -175,7 +176,7 @@ export function translateOp(e: Emitter, ops: readonly MicroOp[], index: number):
       if (!translateGeneral(e, ops, index)) e.outOfLine(micro);
       return true;
     case op.X87:
-      e.outOfLine(micro);
+      if (!translateX87(e, micro)) e.outOfLine(micro);
       return true;
     default:
       return handler >= op.SSE && (translateSse(e, micro) || translateFloat(e, micro));

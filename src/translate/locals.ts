@@ -20,24 +20,40 @@ export const L = {
   j: 7,
   /** Host addresses of pages, or 0 (static-pages.ts). */
   pages: 8,
+  // x87 (x87-stack.ts): settings and status without TOP, 16 * TOP, and one bit for each ST(i) that holds something.
+  fcw: 12,
+  fsw: 13,
+  top: 14,
+  full: 15,
+  /** Not 0: x87 instructions are the interpreter's. */
+  blocked: 16,
+  /** With `page`: the last x87 instruction; -1: none yet. */
+  fip: 17,
+  /** Offset in the record of the segment of the last x87 operand; -1: none yet. */
+  fds: 18,
+  /** An x87 number: sign and exponent; `sig` is its significand. */
+  high: 19,
   // 64-bit ones. Of pending flags: operands and result.
-  a: 12,
-  b: 13,
-  result: 14,
+  a: 20,
+  b: 21,
+  result: 22,
   /** Linear address of the page that the region lies in. */
-  page: 15,
-  tag: 16,
-  gva: 17,
-  x: 18,
-  y: 19,
-  z: 20,
-  gpr: 21,
-  f32: 37,
-  f64: 40,
-  v128: 43,
+  page: 23,
+  tag: 24,
+  gva: 25,
+  x: 26,
+  y: 27,
+  z: 28,
+  gpr: 29,
+  sig: 45,
+  /** Offset of the last x87 operand. */
+  fdp: 46,
+  f32: 47,
+  f64: 50,
+  v128: 53,
 } as const;
 
 /** Locals from `pages` on. */
 export const STATIC_PAGES = 4;
 
-export const LOCALS: Locals = { i32: 6 + STATIC_PAGES, i64: 25, f32: 3, f64: 3, v128: 2 };
+export const LOCALS: Locals = { i32: 14 + STATIC_PAGES, i64: 27, f32: 3, f64: 3, v128: 2 };

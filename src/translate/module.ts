@@ -14,6 +14,14 @@ export const IMPORTS = [
   "regionWriteMsr",
   "regionInterruptReturn",
   "regionStore",
+  "regionSum",
+  "regionProduct",
+  "regionQuotient",
+  "regionRoot",
+  "regionOrder",
+  "regionStoreDouble",
+  "regionStoreSingle",
+  "regionStoreInteger",
 ] as const;
 
 /** Index of an imported function. */
@@ -28,6 +36,14 @@ export const CALL = {
   writeMsr: 7,
   interruptReturn: 8,
   store: 9,
+  sum: 10,
+  product: 11,
+  quotient: 12,
+  root: 13,
+  order: 14,
+  storeDouble: 15,
+  storeSingle: 16,
+  storeInteger: 17,
 } as const;
 
 /** Types of the functions: of each import, then of the region. */
@@ -42,6 +58,14 @@ const TYPES: readonly { readonly from: readonly number[]; readonly to: readonly 
   { from: [I32, I32, I64, I32], to: [I32] },
   { from: [I32, I64], to: [I32] },
   { from: [I32, I64, I32, I64, I32], to: [I32] },
+  { from: [I32, I32, I32, I64, I32, I64], to: [I32] },
+  { from: [I32, I32, I32, I64, I32, I64], to: [I32] },
+  { from: [I32, I32, I32, I64, I32, I64], to: [I32] },
+  { from: [I32, I32, I32, I64], to: [I32] },
+  { from: [I32, I64, I32, I64], to: [I32] },
+  { from: [I32, I32, I32, I64], to: [I32] },
+  { from: [I32, I32, I32, I64], to: [I32] },
+  { from: [I32, I32, I32, I64, I32], to: [I32] },
   { from: [I32, I32], to: [I32] },
 ];
 

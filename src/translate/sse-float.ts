@@ -107,9 +107,7 @@ function requireQuiet(e: Emitter): void {
 /** Pops a condition and leaves the region where it does not hold. @param combine - instructions before that */
 function bailUnless(e: Emitter, ...combine: number[]): void {
   e.code.op(...combine, W.i32Eqz);
-  e.code.if();
-  e.bail();
-  e.code.end();
+  e.bailIf();
 }
 
 /** Pushes whether a float local is no denormal. */
@@ -198,7 +196,10 @@ function compare(e: Emitter, micro: MicroOp): void {
   notDenormal(e, y, true);
   code.op(W.i32And).get(x).get(x).op(W.f64Eq, W.i32And).get(y).get(y).op(W.f64Eq);
   bailUnless(e, W.i32And);
-  e.flags.storeOrder(() => code.get(x).get(y));
+  e.flags.storeOrder(
+    () => code.get(x).get(y).op(W.f64Eq),
+    () => code.get(x).get(y).op(W.f64Lt),
+  );
 }
 
 /** CVTTSD2SI. */

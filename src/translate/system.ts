@@ -81,6 +81,7 @@ export function writeMsr(e: Emitter, micro: MicroOp): void {
 /** IRETQ, where the short way of the core does it. */
 export function interruptReturn(e: Emitter): void {
   const { code, flags } = e;
+  e.beforeSegments();
   code.get(L.cpu);
   e.readRegister(RSP, 8);
   code.call(CALL.interruptReturn).op(W.i32Eqz);

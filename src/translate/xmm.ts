@@ -22,7 +22,5 @@ export function readable(e: Emitter, micro: MicroOp, size: number, isAligned: bo
 /** Leaves the region where the address in `gva` is not a multiple of 16. */
 export function bailUnaligned(e: Emitter): void {
   e.code.get(L.gva).op(W.i32WrapI64).i32(15).op(W.i32And);
-  e.code.if();
-  e.bail();
-  e.code.end();
+  e.bailIf();
 }

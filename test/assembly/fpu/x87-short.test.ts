@@ -1,19 +1,26 @@
 /**
- * The short ways of x87 instructions give what the exact ways give.
+ * The short ways of x87 instructions, interpreted and translated, give what the exact ways give.
  *
  * The same bytes run in flat 32-bit code, which takes the short ways, and in real mode, which never does: [edi] and [bx]
- * have one encoding. Operands are made so that results are often exact, halfway between two numbers, or zero.
+ * have one encoding. Operands are made so that results are often exact, halfway between two numbers, zero, or at the end
+ * of a format, under every rounding mode and precision.
  */
 import { describe, expect, it } from "vitest";
-import { Machine } from "../../../src/index.js";
+import { Machine, type MachineOptions } from "../../../src/index.js";
 import { bootSector, HLT } from "../../src/guest-code.js";
 import { BUILDS, machine as machineOf } from "../../support/machine.js";
 
 const CASES = 0x8000;
-const CASE_BYTES = 64;
-const CASE_COUNT = 400;
+const CASE_BYTES = 96;
+const CASE_COUNT = 300;
 const LOAD_ADDRESS = 0x100000;
 const HEADER_BYTES = 32;
+
+// Offsets in a case: memory operand, ST(1), ST(0), FCW; then what comes out.
+const X = 8;
+const Y = 18;
+const FCW = 28;
+const OUT = 30;
 
 /** Two bytes each: with ST(1) the first operand and ST(0) the second. */
 const OPERATIONS = [
@@ -49,50 +56,124 @@ const OPERATIONS = [
   ["fild m16", 0xdf, 0x07],
   ["fild m32", 0xdb, 0x07],
   ["fild m64", 0xdf, 0x2f],
+  ["fsqrt", 0xd9, 0xfa],
+  ["ftst", 0xd9, 0xe4],
+  ["fucompp", 0xda, 0xe9],
+  ["fcompp", 0xde, 0xd9],
+  ["fiadd m32", 0xda, 0x07],
+  ["fidivr m16", 0xde, 0x3f],
+  ["ficomp m16", 0xde, 0x1f],
+  ["ffree st1", 0xdd, 0xc1],
 ] as const;
 
-/** For each case: loads both, does it, and stores status and result as 80, 64 and 32 bits. */
+/** For each case: loads both, does it, and stores status and result in all formats, each with the status after it. */
 function program(operation: readonly [string, number, number]): number[] {
+  const result = OUT + 2;
+  let out = result + 10;
+  const stored = (opcode: number, extension: number, size: number) => {
+    const bytes = [
+      [0xdb, 0x6f, result], // fld tword [edi + result]
+      [opcode, 0x47 | (extension << 3), out],
+      [0xdd, 0x7f, out + size], // fnstsw
+      [0xdb, 0xe2], // fnclex
+    ];
+    out += size + 2;
+    return bytes.flat();
+  };
   const body = [
     [0xdb, 0xe3], // fninit
-    [0xdd, 0x07], // fld qword [edi]
-    [0xdd, 0x47, 8], // fld qword [edi + 8]
+    [0xd9, 0x6f, FCW], // fldcw [edi + FCW]
+    [0xdb, 0x6f, X], // fld tword [edi + X]
+    [0xdb, 0x6f, Y], // fld tword [edi + Y]
     [operation[1], operation[2]],
-    [0xdd, 0x7f, 16], // fnstsw [edi + 16]
-    [0xdb, 0x7f, 18], // fstp tword [edi + 18]
-    [0xdb, 0x6f, 18], // fld tword [edi + 18]
-    [0xdd, 0x5f, 32], // fstp qword [edi + 32]
-    [0xdd, 0x7f, 40], // fnstsw [edi + 40]
-    [0xdb, 0xe3], // fninit
-    [0xdb, 0x6f, 18], // fld tword [edi + 18]
-    [0xd9, 0x5f, 44], // fstp dword [edi + 44]
-    [0xdd, 0x7f, 48], // fnstsw [edi + 48]
-    [0x83, 0xc7, CASE_BYTES], // add di, 64
-    [0x83, 0xc3, CASE_BYTES], // add bx, 64
+    [0xdd, 0x7f, OUT], // fnstsw [edi + OUT]
+    [0xdb, 0x7f, result], // fstp tword [edi + result]
+    [0xdb, 0xe2], // fnclex
+    stored(0xdd, 3, 8), // fstp m64
+    stored(0xd9, 3, 4), // fstp m32
+    stored(0xdf, 7, 8), // fistp m64
+    stored(0xdb, 3, 4), // fistp m32
+    stored(0xdf, 3, 2), // fistp m16
+    [0x83, 0xc7, CASE_BYTES], // add di, 96
+    [0x83, 0xc3, CASE_BYTES], // add bx, 96
   ].flat();
   return [...body, 0xe2, 256 - body.length - 2, HLT]; // loop
 }
 
-/** Numbers with few bits set, at both ends of the significand, and exponents near each other. */
-function operands(): Uint8Array {
-  const bytes = new Uint8Array(CASE_COUNT * CASE_BYTES);
-  const view = new DataView(bytes.buffer);
-  let state = 0x9e3779b9n;
-  const random = (most: number) => {
+const BIAS = 16383;
+/** All masked, for every rounding and precision; once in a while something is not. */
+const CONTROLS = [
+  0x37f, 0x77f, 0xb7f, 0xf7f, 0x27f, 0x67f, 0xa7f, 0xe7f, 0x07f, 0x47f, 0x87f, 0xc7f,
+];
+const UNMASKED = [0x35f, 0x37e, 0x367, 0x340, 0x25f];
+
+function randomFrom(seed: bigint): (most: number) => number {
+  let state = seed;
+  return (most) => {
     state = (state * 6364136223846793005n + 1442695040888963407n) & ((1n << 64n) - 1n);
     return Number((state >> 33n) % BigInt(most));
   };
-  const double = (): bigint => {
-    if (random(16) === 0) return random(2) === 0 ? 0n : 1n << 63n;
-    const bits =
-      random(3) === 0 ? BigInt(random(2 ** 31)) << BigInt(random(22)) : 1n << BigInt(random(52));
-    const exponent = BigInt(1023 + random(140) - 70);
-    const ends = random(2) === 0 ? 1n : 0n;
-    return (BigInt(random(2)) << 63n) | (exponent << 52n) | ((bits | ends) & ((1n << 52n) - 1n));
+}
+
+/** Numbers with few bits set, at the ends of the significands of all formats, and exponents near each other or an end. */
+function operands(): Uint8Array {
+  const bytes = new Uint8Array(CASE_COUNT * CASE_BYTES);
+  const view = new DataView(bytes.buffer);
+  const random = randomFrom(0x9e3779b9n);
+  const one = <T>(from: readonly T[]): T => from[random(from.length)]!;
+  const fraction = (width: number): bigint => {
+    const all = (1n << BigInt(width)) - 1n;
+    const place = 1n << BigInt(random(width));
+    // halfway places of 53 and 24 bits in 64, and what is around them
+    const half = one([1n << 10n, 1n << 39n]);
+    const bits = one([
+      0n,
+      place,
+      all,
+      all - place,
+      half,
+      half | 1n,
+      half - 1n,
+      3n * half,
+      all - half,
+      BigInt(random(2 ** 31)) << BigInt(random(33)),
+    ]);
+    return (bits ^ BigInt(random(4) === 0 ? 1 : 0)) & all;
   };
+  const exponent = (): number => {
+    const edge = one([
+      0, 0, 0, 1, 15, 31, 62, 63, 64, -64, 126, 127, 1022, 1023, -126, -149, -1022, -1074,
+    ]);
+    return one([BIAS + edge + random(3) - 1, BIAS + random(140) - 70, BIAS + random(8) - 4]);
+  };
+  const extended = (at: number): void => {
+    const kind = random(24);
+    let high = exponent();
+    let sig = (1n << 63n) | fraction(63);
+    if (kind === 0) [high, sig] = [0, 0n];
+    else if (kind === 1) high = one([1, 2, 60, 0x7ffd, 0x7ffe, 0x7fff]);
+    else if (kind === 2)
+      [high, sig] = [one([0, 0, 0x7fff, BIAS]), sig & one([1n << 63n, ~(1n << 63n)])];
+    view.setBigUint64(at, sig, true);
+    view.setUint16(at + 8, high | (random(2) << 15), true);
+  };
+  const double = (): bigint => {
+    const kind = random(16);
+    if (kind === 0) return 0n;
+    if (kind === 1) return (BigInt(one([0, 1, 0x7fe, 0x7ff])) << 52n) | fraction(52);
+    return (BigInt(1023 + random(140) - 70) << 52n) | fraction(52);
+  };
+  const single = (): number => ((127 + random(60) - 30) << 23) | (random(2) * random(2 ** 23));
   for (let i = 0; i < CASE_COUNT; i++) {
-    view.setBigUint64(i * CASE_BYTES, double(), true);
-    view.setBigUint64(i * CASE_BYTES + 8, double(), true);
+    const at = i * CASE_BYTES;
+    view.setBigUint64(at, double() | (BigInt(random(2)) << 63n), true);
+    if (random(3) === 0) view.setUint32(at, single() | (random(2) << 31), true);
+    if (random(8) === 0) view.setInt32(at, random(2 ** 16) - 2 ** 15, true);
+    extended(at + X);
+    extended(at + Y);
+    // equal magnitudes and neighbours cancel
+    if (random(8) === 0) bytes.copyWithin(at + Y, at + X, at + X + 9);
+    view.setUint16(at + FCW, random(12) === 0 ? one(UNMASKED) : one(CONTROLS), true);
   }
   return bytes;
 }
@@ -131,15 +212,20 @@ function results(machine: Machine): string[] {
   );
 }
 
+async function flat(build: (typeof BUILDS)[number], code: readonly number[], how: MachineOptions) {
+  const machine = await machineOf(build, { memoryBytes: 2 << 20, ...how });
+  machine.load(flatImage(code));
+  return results(machine);
+}
+
 describe.each(BUILDS)("short ways of the x87 on the %s build", (build) => {
   it.each(OPERATIONS)("%s is exact", async (...operation) => {
     const code = program(operation);
-    const flat = await machineOf(build, { memoryBytes: 2 << 20 });
-    flat.load(flatImage(code));
     const real = await machineOf(build, { memoryBytes: 2 << 20 });
     real.load(bootSector(...code));
     const expected = results(real);
-    expect(results(flat)).toEqual(expected);
+    expect(await flat(build, code, { translate: false })).toEqual(expected);
+    expect(await flat(build, code, { translateAfter: 1 })).toEqual(expected);
     expect(new Set(expected).size).toBeGreaterThan(CASE_COUNT / 2);
   });
 });
