@@ -1,5 +1,5 @@
 /** Writes the body of a WebAssembly function: numbers in LEB128, labels by name instead of depth. */
-import { W } from "./wasm.js";
+import { V, W } from "./wasm.js";
 
 /** A block or loop that a branch can name. */
 export interface Label {
@@ -85,6 +85,15 @@ export class Code {
   vectorMemory(opcode: number, offset = 0): this {
     this.vector(opcode).bytes.push(0);
     return this.unsigned(offset);
+  }
+
+  /** A vector constant whose lanes, of 8 bytes or 4, are all alike. @param high - upper half of 8 bytes */
+  splat(low: number, high = low): this {
+    this.vector(V.const);
+    for (const word of [low, high, low, high]) {
+      for (let shift = 0; shift < 32; shift += 8) this.bytes.push((word >>> shift) & 0xff);
+    }
+    return this;
   }
 
   call(importIndex: number): this {

@@ -99,15 +99,11 @@ export function divide(e: Emitter, micro: MicroOp, size: 4 | 8, isSigned: boolea
   else unsignedDivision(e, size);
 }
 
-function bailIf(e: Emitter): void {
-  e.bailIf();
-}
-
 function unsignedDivision(e: Emitter, size: 4 | 8): void {
   const { code } = e;
   // The quotient fits when the upper half is below the divisor, which 0 never is above.
   code.get(L.z).get(L.y).op(W.i64GeU);
-  bailIf(e);
+  e.bailIf();
   if (size === 4) {
     code.get(L.z).i64(32).op(W.i64Shl).get(L.x).op(W.i64Or).set(L.x);
     quotientAndRemainder(e, W.i64DivU, W.i64RemU);
@@ -138,18 +134,18 @@ function signedDivision(e: Emitter, size: 4 | 8): void {
     code.get(L.y).op(W.i64Extend32S).set(L.y);
   } else {
     code.get(L.x).i64(63).op(W.i64ShrS).get(L.z).op(W.i64Ne);
-    bailIf(e);
+    e.bailIf();
   }
   code.get(L.y).op(W.i64Eqz);
   // The one quotient that 64 bits do not hold is -2^63 / -1.
   code.get(L.y).i64(-1).op(W.i64Eq).get(L.x).i64Halves(0, -0x80000000).op(W.i64Eq, W.i32And);
   code.op(W.i32Or);
-  bailIf(e);
+  e.bailIf();
   quotientAndRemainder(e, W.i64DivS, W.i64RemS);
   code.set(L.z);
   if (size === 4) {
     code.tee(L.x).get(L.x).op(W.i64Extend32S, W.i64Ne);
-    bailIf(e);
+    e.bailIf();
     code.get(L.x).op(W.i32WrapI64, W.i64ExtendI32U);
     code.get(L.z).op(W.i32WrapI64, W.i64ExtendI32U);
   } else code.get(L.z);

@@ -24,7 +24,8 @@ import {
   zeroExtend,
 } from "./move.js";
 import { rotateImmediate, shiftByCl, shiftImmediate } from "./shift.js";
-import { translatePlainSse } from "./sse.js";
+import { translateLanes } from "./sse-lanes.js";
+import { shiftPacked } from "./sse.js";
 import { clearInterrupts, control, interruptReturn, setInterrupts, writeMsr } from "./system.js";
 import { W } from "./wasm.js";
 import { requireX87 } from "./x87-operation.js";
@@ -44,6 +45,7 @@ function extensionOf({ reg }: MicroOp): number {
 /** @returns false when it is executed in the core: nothing was emitted */
 export function translateGeneral(e: Emitter, ops: readonly MicroOp[], index: number): boolean {
   const micro = ops[index]!;
+  if (isVector(e, micro) && translateVector(e, micro)) return true;
   if (isPause(micro)) {
     control(e, micro);
     return true;
@@ -60,6 +62,18 @@ function isPause({ handler, flags, opcode, rm }: MicroOp): boolean {
   return (
     handler === op.HANDLER_ONE_BYTE && opcode === 0x90 && rm === RAX && (flags & op.FLAG_REP) !== 0
   );
+}
+
+/** An instruction that may be one of SSE, which F2 and F3 choose rather than repeat. */
+function isVector(e: Emitter, { handler, flags, kind }: MicroOp): boolean {
+  if (handler !== op.HANDLER_TWO_BYTE || kind === op.ADDRESS_SLOW) return false;
+  return e.around.hasSse && !(flags & op.FLAG_LOCK);
+}
+
+function translateVector(e: Emitter, micro: MicroOp): boolean {
+  if (translateLanes(e, micro)) return true;
+  const is66 = (micro.flags & (op.FLAG_66 | op.FLAG_REP | op.FLAG_REPNE)) === op.FLAG_66;
+  return is66 && shiftPacked(e, micro);
 }
 
 function oneByte(e: Emitter, micro: MicroOp, flagsDie: boolean): boolean {
@@ -309,7 +323,7 @@ function twoByte(e: Emitter, micro: MicroOp, flagsDie: boolean): boolean {
       signExtend(e, micro, byte === 0xbe ? 1 : 2, size);
       return true;
     default:
-      return translatePlainSse(e, micro);
+      return false;
   }
 }
 

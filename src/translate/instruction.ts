@@ -20,6 +20,7 @@ import {
 } from "./move.js";
 import { shiftByCl, shiftImmediate, type Shift } from "./shift.js";
 import { translateFloat } from "./sse-float.js";
+import { packedFloat } from "./sse-packed-float.js";
 import { translateSse } from "./sse.js";
 import { translateX87 } from "./x87.js";
 
@@ -177,6 +178,10 @@ export function translateOp(e: Emitter, ops: readonly MicroOp[], index: number):
       return true;
     case op.X87:
       if (!translateX87(e, micro)) e.outOfLine(micro);
+      return true;
+    case op.PACKED_FLOAT:
+    case op.PACKED_FLOAT + 1:
+      packedFloat(e, micro);
       return true;
     default:
       return handler >= op.SSE && (translateSse(e, micro) || translateFloat(e, micro));

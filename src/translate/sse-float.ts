@@ -47,16 +47,29 @@ export function translateFloat(e: Emitter, micro: MicroOp): boolean {
       scalar(e, micro, handler - op.ADD_SS, false);
       return true;
     case op.SQRT_SD:
-      requireQuiet(e);
-      source(e, micro, true);
-      code.set(x);
-      code.get(x).op(W.i64ReinterpretF64).i64(0).op(W.i64GtS);
-      isOrdinary(e, x, true);
-      bailUnless(e, W.i32And);
-      code.get(L.cpu).get(x).op(W.f64Sqrt).memory(M.f64Store, reg);
+    case op.SQRT_SD + 1:
+      squareRoot(e, micro, handler === op.SQRT_SD);
       return true;
     case op.COMPARE:
-      compare(e, micro);
+    case op.COMPARE + 1:
+      compare(e, micro, handler === op.COMPARE);
+      return true;
+    case op.SS_TO_SD:
+      source(e, micro, false);
+      code.set(L.f32);
+      isOrdinary(e, L.f32, false);
+      code.get(L.f32).float(0, false).op(W.f32Eq);
+      bailUnless(e, W.i32Or);
+      code.get(L.cpu).get(L.f32).op(W.f64PromoteF32).memory(M.f64Store, reg);
+      return true;
+    case op.SD_TO_SS:
+      requireQuiet(e);
+      source(e, micro, true);
+      code.tee(x).op(W.f32DemoteF64).set(L.f32);
+      isOrdinary(e, L.f32, false);
+      code.get(x).float(0, true).op(W.f64Eq);
+      bailUnless(e, W.i32Or);
+      code.get(L.cpu).get(L.f32).memory(M.f32Store, reg);
       return true;
     case op.FROM_INTEGER:
       code.get(L.cpu);
@@ -98,14 +111,14 @@ function source(e: Emitter, micro: MicroOp, isWide: boolean): void {
 }
 
 /** Leaves the region unless MXCSR rounds to nearest, masks everything and has PE set. */
-function requireQuiet(e: Emitter): void {
+export function requireQuiet(e: Emitter): void {
   const { code } = e;
   code.get(L.cpu).memory(M.i32Load, MXCSR).i32(CONTROL).op(W.i32And).i32(QUIET).op(W.i32Eq);
   bailUnless(e);
 }
 
 /** Pops a condition and leaves the region where it does not hold. @param combine - instructions before that */
-function bailUnless(e: Emitter, ...combine: number[]): void {
+export function bailUnless(e: Emitter, ...combine: number[]): void {
   e.code.op(...combine, W.i32Eqz);
   e.bailIf();
 }
@@ -185,20 +198,47 @@ function scalar(e: Emitter, micro: MicroOp, operation: number, isWide: boolean):
     .memory(isWide ? M.f64Store : M.f32Store, xmm(micro.reg));
 }
 
-/** UCOMISD, COMISD of two that have an order: ZF, PF, CF as a comparison; OF, SF, AF clear. */
-function compare(e: Emitter, micro: MicroOp): void {
+/** SQRTSD, SQRTSS. */
+function squareRoot(e: Emitter, micro: MicroOp, isWide: boolean): void {
   const { code } = e;
-  const [x, y] = [L.f64, L.f64 + 1];
-  source(e, micro, true);
+  const x = isWide ? L.f64 : L.f32;
+  requireQuiet(e);
+  source(e, micro, isWide);
+  code
+    .tee(x)
+    .float(0, isWide)
+    .op(isWide ? W.f64Gt : W.f32Gt);
+  isOrdinary(e, x, isWide);
+  bailUnless(e, W.i32And);
+  code
+    .get(L.cpu)
+    .get(x)
+    .op(isWide ? W.f64Sqrt : W.f32Sqrt);
+  code.memory(isWide ? M.f64Store : M.f32Store, xmm(micro.reg));
+}
+
+/** UCOMISD, COMISD, UCOMISS, COMISS of two that have an order: ZF, PF, CF as a comparison; OF, SF, AF clear. */
+function compare(e: Emitter, micro: MicroOp, isWide: boolean): void {
+  const { code } = e;
+  const [x, y] = isWide ? [L.f64, L.f64 + 1] : [L.f32, L.f32 + 1];
+  const equal = isWide ? W.f64Eq : W.f32Eq;
+  source(e, micro, isWide);
   code.set(y);
-  code.get(L.cpu).memory(M.f64Load, xmm(micro.reg)).set(x);
-  notDenormal(e, x, true);
-  notDenormal(e, y, true);
-  code.op(W.i32And).get(x).get(x).op(W.f64Eq, W.i32And).get(y).get(y).op(W.f64Eq);
+  code
+    .get(L.cpu)
+    .memory(isWide ? M.f64Load : M.f32Load, xmm(micro.reg))
+    .set(x);
+  notDenormal(e, x, isWide);
+  notDenormal(e, y, isWide);
+  code.op(W.i32And).get(x).get(x).op(equal, W.i32And).get(y).get(y).op(equal);
   bailUnless(e, W.i32And);
   e.flags.storeOrder(
-    () => code.get(x).get(y).op(W.f64Eq),
-    () => code.get(x).get(y).op(W.f64Lt),
+    () => code.get(x).get(y).op(equal),
+    () =>
+      code
+        .get(x)
+        .get(y)
+        .op(isWide ? W.f64Lt : W.f32Lt),
   );
 }
 

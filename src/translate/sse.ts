@@ -4,7 +4,8 @@ import type { Emitter } from "./emitter.js";
 import { L } from "./locals.js";
 import type { MicroOp } from "./micro-op.js";
 import { M, V, W } from "./wasm.js";
-import { bailUnaligned, readable, xmm } from "./xmm.js";
+import { interleaved, shuffle } from "./sse-lanes.js";
+import { bailUnaligned, readable, vectors, xmm } from "./xmm.js";
 
 /** Operations between registers, in the order of the handlers from PACKED_RR. */
 const PACKED = [
@@ -61,6 +62,9 @@ const BY_OPCODE: Readonly<Record<number, number>> = {
   0xe0: V.i8x16AvgrU,
   0xe3: V.i16x8AvgrU,
   0xf5: V.i32x4Dot,
+  0x63: V.i8x16NarrowS,
+  0x67: V.i8x16NarrowU,
+  0x6b: V.i16x8NarrowS,
 };
 
 /** PUNPCKL and PUNPCKH by opcode: width of an element in bytes, and whether the high halves. */
@@ -157,18 +161,6 @@ export function translateSse(e: Emitter, micro: MicroOp): boolean {
   }
 }
 
-/** Leaves xmm/m128 in the second vector local, ModRM.reg's register in the first. */
-function vectors(e: Emitter, micro: MicroOp): void {
-  const { code } = e;
-  if (micro.kind === op.ADDRESS_NONE) code.get(L.cpu).vectorMemory(V.load, xmm(micro.rm));
-  else {
-    readable(e, micro, 16, true);
-    code.get(L.address).vectorMemory(V.load);
-  }
-  code.set(L.v128 + 1);
-  code.get(L.cpu).vectorMemory(V.load, xmm(micro.reg)).set(L.v128);
-}
-
 function packed(e: Emitter, micro: MicroOp, operation: number): void {
   const { code } = e;
   vectors(e, micro);
@@ -189,44 +181,14 @@ function packedByOpcode(e: Emitter, micro: MicroOp): boolean {
   if (unpack === undefined) return false;
   const [width, isHigh] = unpack;
   vectors(e, micro);
-  const lanes: number[] = [];
-  for (let element = 0; element < 8 / width; element++) {
-    for (const from of [0, 16]) {
-      const start = from + (isHigh ? 8 : 0) + element * width;
-      for (let i = 0; i < width; i++) lanes.push(start + i);
-    }
-  }
-  shuffle(e, lanes, xmm(micro.reg));
+  shuffle(e, interleaved(width, isHigh), xmm(micro.reg));
   return true;
 }
 
-/** Stores 16 bytes of both vector locals, chosen by lane, into the record. */
-function shuffle({ code }: Emitter, lanes: readonly number[], offset: number): void {
-  code
-    .get(L.cpu)
-    .get(L.v128)
-    .get(L.v128 + 1)
-    .vector(V.shuffle)
-    .op(...lanes);
-  code.vectorMemory(V.store, offset);
-}
-
-/** Forms of the prefix 66 that have no fast handler: PSHUFD, shifts by an immediate. @returns false: not translated */
-export function translatePlainSse(e: Emitter, micro: MicroOp): boolean {
+/** PSRLW .. PSLLQ by an immediate. @returns false: not translated */
+export function shiftPacked(e: Emitter, micro: MicroOp): boolean {
   const { code } = e;
-  const byte = micro.opcode & 0xff;
-  const isVector = (micro.flags & (op.FLAG_66 | op.FLAG_REP | op.FLAG_REPNE)) === op.FLAG_66;
-  if (!isVector || !e.around.hasSse) return false;
-  if (byte === 0x70) {
-    vectors(e, micro);
-    const lanes = [0, 2, 4, 6].flatMap((place) => {
-      const from = 16 + ((micro.imm >> place) & 3) * 4;
-      return [from, from + 1, from + 2, from + 3];
-    });
-    shuffle(e, lanes, xmm(micro.reg));
-    return true;
-  }
-  const shift = SHIFTS[byte]?.[(micro.reg >> 3) & 7];
+  const shift = SHIFTS[micro.opcode & 0xff]?.[(micro.reg >> 3) & 7];
   if (shift === undefined || micro.kind !== op.ADDRESS_NONE) return false;
   const [operation, bits, isArithmetic] = shift;
   const count = micro.imm & 0xff;

@@ -1,20 +1,12 @@
 /**
  * The short ways of x87 instructions, interpreted and translated, give what the exact ways give.
  *
- * The same bytes run in flat 32-bit code, which takes the short ways, and in real mode, which never does: [edi] and [bx]
- * have one encoding. Operands are made so that results are often exact, halfway between two numbers, zero, or at the end
+ * Operands are made so that results are often exact, halfway between two numbers, zero, or at the end
  * of a format, under every rounding mode and precision.
  */
 import { describe, expect, it } from "vitest";
-import { Machine, type MachineOptions } from "../../../src/index.js";
-import { bootSector, HLT } from "../../src/guest-code.js";
-import { BUILDS, machine as machineOf } from "../../support/machine.js";
-
-const CASES = 0x8000;
-const CASE_BYTES = 96;
-const CASE_COUNT = 300;
-const LOAD_ADDRESS = 0x100000;
-const HEADER_BYTES = 32;
+import { BUILDS } from "../../support/machine.js";
+import { CASE_BYTES, CASE_COUNT, chooser, loopOverCases, runExact, runShort } from "./cases.js";
 
 // Offsets in a case: memory operand, ST(1), ST(0), FCW; then what comes out.
 const X = 8;
@@ -94,10 +86,8 @@ function program(operation: readonly [string, number, number]): number[] {
     stored(0xdf, 7, 8), // fistp m64
     stored(0xdb, 3, 4), // fistp m32
     stored(0xdf, 3, 2), // fistp m16
-    [0x83, 0xc7, CASE_BYTES], // add di, 96
-    [0x83, 0xc3, CASE_BYTES], // add bx, 96
   ].flat();
-  return [...body, 0xe2, 256 - body.length - 2, HLT]; // loop
+  return loopOverCases(body);
 }
 
 const BIAS = 16383;
@@ -107,20 +97,11 @@ const CONTROLS = [
 ];
 const UNMASKED = [0x35f, 0x37e, 0x367, 0x340, 0x25f];
 
-function randomFrom(seed: bigint): (most: number) => number {
-  let state = seed;
-  return (most) => {
-    state = (state * 6364136223846793005n + 1442695040888963407n) & ((1n << 64n) - 1n);
-    return Number((state >> 33n) % BigInt(most));
-  };
-}
-
 /** Numbers with few bits set, at the ends of the significands of all formats, and exponents near each other or an end. */
 function operands(): Uint8Array {
   const bytes = new Uint8Array(CASE_COUNT * CASE_BYTES);
   const view = new DataView(bytes.buffer);
-  const random = randomFrom(0x9e3779b9n);
-  const one = <T>(from: readonly T[]): T => from[random(from.length)]!;
+  const { random, one } = chooser(0x9e3779b9n);
   const fraction = (width: number): bigint => {
     const all = (1n << BigInt(width)) - 1n;
     const place = 1n << BigInt(random(width));
@@ -178,54 +159,12 @@ function operands(): Uint8Array {
   return bytes;
 }
 
-function flatImage(code: readonly number[]): Uint8Array {
-  const image = new Uint8Array(HEADER_BYTES + code.length);
-  const view = new DataView(image.buffer);
-  const end = LOAD_ADDRESS + image.length;
-  const entry = LOAD_ADDRESS + HEADER_BYTES;
-  const words = [
-    0x1badb002,
-    1 << 16,
-    -(0x1badb002 + (1 << 16)),
-    LOAD_ADDRESS,
-    LOAD_ADDRESS,
-    end,
-    end,
-    entry,
-  ];
-  words.forEach((word, i) => view.setUint32(i * 4, word, true));
-  image.set(code, HEADER_BYTES);
-  return image;
-}
-
-function results(machine: Machine): string[] {
-  machine.writeMemory(CASES, operands());
-  const { gpr } = machine.vcpus[0]!;
-  gpr.rdi = BigInt(CASES);
-  gpr.rbx = BigInt(CASES);
-  gpr.rcx = BigInt(CASE_COUNT);
-  expect(machine.run({ maxInstructions: 1_000_000 }).reason).toBe("idle");
-  const bytes = machine.readMemory(CASES, CASE_COUNT * CASE_BYTES);
-  machine.dispose();
-  return Array.from({ length: CASE_COUNT }, (_, i) =>
-    Buffer.from(bytes.subarray(i * CASE_BYTES, (i + 1) * CASE_BYTES)).toString("hex"),
-  );
-}
-
-async function flat(build: (typeof BUILDS)[number], code: readonly number[], how: MachineOptions) {
-  const machine = await machineOf(build, { memoryBytes: 2 << 20, ...how });
-  machine.load(flatImage(code));
-  return results(machine);
-}
-
 describe.each(BUILDS)("short ways of the x87 on the %s build", (build) => {
   it.each(OPERATIONS)("%s is exact", async (...operation) => {
-    const code = program(operation);
-    const real = await machineOf(build, { memoryBytes: 2 << 20 });
-    real.load(bootSector(...code));
-    const expected = results(real);
-    expect(await flat(build, code, { translate: false })).toEqual(expected);
-    expect(await flat(build, code, { translateAfter: 1 })).toEqual(expected);
+    const guest = { code: program(operation), cases: operands() };
+    const expected = await runExact(build, guest);
+    expect(await runShort(build, guest, { translate: false })).toEqual(expected);
+    expect(await runShort(build, guest, { translateAfter: 1 })).toEqual(expected);
     expect(new Set(expected).size).toBeGreaterThan(CASE_COUNT / 2);
   });
 });

@@ -38,6 +38,23 @@ const SSE_OPCODES = [
     { prefix: [0xf3], opcode },
   ]),
   ...[0x6f, 0x7f, 0x7e].map((opcode) => ({ prefix: [0xf3], opcode })),
+  ...[
+    0x10, 0x11, 0x14, 0x15, 0x28, 0x29, 0x2e, 0x51, 0x54, 0x55, 0x56, 0x57, 0x58, 0x59, 0x5c, 0x5d,
+    0x5e, 0x5f,
+  ].flatMap((opcode) => [
+    { prefix: [], opcode },
+    { prefix: [0x66], opcode },
+  ]),
+  ...[0x12, 0x16].map((opcode) => ({ prefix: [], opcode })),
+];
+
+/** Forms with xmm, xmm/m and an immediate that chooses lanes. */
+const SHUFFLES = [
+  { prefix: [0x66], opcode: 0x70 },
+  { prefix: [0xf2], opcode: 0x70 },
+  { prefix: [0xf3], opcode: 0x70 },
+  { prefix: [], opcode: 0xc6 },
+  { prefix: [0x66], opcode: 0xc6 },
 ];
 
 const instructions: readonly fc.Arbitrary<Bytes>[] = [
@@ -176,8 +193,24 @@ const instructions: readonly fc.Arbitrary<Bytes>[] = [
       ...(isMemory ? [modData(a), line * 16] : [modRegister(a, b)]),
     ]),
   fc
-    .tuple(fc.nat(7), fc.nat(7), byte)
-    .map(([a, b, imm]) => [0x66, 0x0f, 0x70, modRegister(a, b), imm]),
+    .tuple(fc.constantFrom(...SHUFFLES), fc.nat(7), fc.nat(7), byte, fc.boolean(), fc.nat(5))
+    .map(([{ prefix, opcode }, a, b, imm, isMemory, line]) => [
+      ...prefix,
+      0x0f,
+      opcode,
+      ...(isMemory ? [modData(a), line * 16] : [modRegister(a, b)]),
+      imm,
+    ]),
+  // MOVMSKPS, MOVMSKPD; MOVLPS .. MOVHPD with memory of any alignment; PSRLDQ, PSLLDQ.
+  fc
+    .tuple(fc.boolean(), fc.nat(7), fc.nat(3))
+    .map(([is66, a, b]) => [...(is66 ? [0x66] : []), 0x0f, 0x50, modRegister(a, b)]),
+  fc
+    .tuple(fc.boolean(), fc.constantFrom(0x12, 0x13, 0x16, 0x17), fc.nat(4), byte)
+    .map(([is66, opcode, a, disp]) => [...(is66 ? [0x66] : []), 0x0f, opcode, modData(a), disp]),
+  fc
+    .tuple(fc.constantFrom(3, 7), fc.nat(7), fc.nat(20))
+    .map(([extension, a, count]) => [0x66, 0x0f, 0x73, modRegister(extension, a), count]),
   fc
     .tuple(fc.constantFrom(0x71, 0x72, 0x73), fc.constantFrom(2, 4, 6), fc.nat(7), fc.nat(70))
     .filter(([opcode, extension]) => opcode !== 0x73 || extension !== 4)

@@ -232,3 +232,23 @@ describe("random loops of x87 instructions", () => {
     );
   });
 });
+
+describe("what a region knows of the x87 stack", () => {
+  // fninit; test r15b, 1: then every other pass, the last one too, finds ST(0) empty
+  const start = "db e3 41 f6 c7 01";
+  it.each([
+    ["ends where ways meet", `${start} 75 02 d9 e8 d9 e0 d9 e0`], // jnz 1f; fld1; 1: fchs; fchs
+    ["is not that of a taken branch", `${start} 74 04 d9 e0 eb 06 d9 e8 d9 e0 eb 00 d9 e1`], // jz 1f; fchs; jmp 2f; 1: fld1; fchs; jmp 2f; 2: fabs
+    // fninit; fld1; fld1; mov ecx, 4; 1: fchs; fstp st0; dec ecx; jnz 1b
+    ["ends at a loop", "db e3 d9 e8 d9 e8 b9 04 00 00 00 d9 e0 dd d8 ff c9 75 f8"],
+    // fld1; fchs; fninit; fchs
+    ["ends at an instruction of the core", "d9 e8 d9 e0 db e3 d9 e0"],
+  ])("%s", async (_, bytes) => {
+    const code = loopOf([...hex(bytes)]);
+    const expected = finish(await ready(code, undefined), [LIMIT]);
+    // Branches are followed when they have been taken before.
+    for (const translateAfter of [1, 3, 10]) {
+      expect(finish(await ready(code, translateAfter), [LIMIT])).toBe(expected);
+    }
+  });
+});
