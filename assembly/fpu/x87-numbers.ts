@@ -174,14 +174,8 @@ export function sum(fcw: u32, to: usize, hx: u32, sx: u64, hy: u32, sy: u64): i3
   if (!((hx ^ hy) & SIGN)) {
     const s = big + small;
     if (s >= big) return Numbers.round(fcw, to, sign, exp, s, tail);
-    return Numbers.round(
-      fcw,
-      to,
-      sign,
-      exp + 1,
-      (s >> 1) | TOP,
-      (tail >> 1) | (tail & 1) | (s << 63),
-    );
+    // With a carry the tail is the end of small itself: its last bit is 0.
+    return Numbers.round(fcw, to, sign, exp + 1, (s >> 1) | TOP, (tail >> 1) | (s << 63));
   }
   let s = big - small - <u64>(tail !== 0);
   tail = -tail;

@@ -34,7 +34,7 @@ export const KERNELS: readonly Kernel[] = [
     per: { what: "KiB", eachCount: KIB_OF_A_COPY },
   },
   { name: "doubles", title: "scalar doubles", kind: "float", count: 2_000_000 },
-  { name: "x87", title: "x87", kind: "float", count: 500_000 },
+  { name: "x87", title: "x87", kind: "float", count: 800_000 },
   system("trap", "INT and IRET", 500_000, "trap"),
   system("identify", "CPUID", 4_000_000, "CPUID"),
   system("port", "port write", 2_000_000, "OUT"),

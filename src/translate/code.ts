@@ -87,6 +87,16 @@ export class Code {
     return this.unsigned(offset);
   }
 
+  /** @param lanes - bytes of two vectors, those of the second from 16 */
+  shuffle(lanes: readonly number[]): this {
+    return this.vector(V.shuffle).op(...lanes);
+  }
+
+  /** @param opcode - of V, with the number of a lane */
+  lane(opcode: number, number: number): this {
+    return this.vector(opcode).op(number);
+  }
+
   /** A vector constant whose lanes, of 8 bytes or 4, are all alike. @param high - upper half of 8 bytes */
   splat(low: number, high = low): this {
     this.vector(V.const);

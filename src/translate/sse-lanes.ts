@@ -20,13 +20,12 @@ export function shuffle({ code }: Emitter, lanes: readonly number[], offset: num
     .get(L.cpu)
     .get(L.v128)
     .get(L.v128 + 1)
-    .vector(V.shuffle)
-    .op(...lanes);
+    .shuffle(lanes);
   code.vectorMemory(V.store, offset);
 }
 
 /** The bytes of elements, each of `width`; those of the second operand are from 16. */
-function elements(width: number, numbers: readonly number[]): number[] {
+export function elements(width: number, numbers: readonly number[]): number[] {
   return numbers.flatMap((n) => Array.from({ length: width }, (_, i) => n * width + i));
 }
 

@@ -4,6 +4,7 @@ import type { Emitter } from "./emitter.js";
 import { L } from "./locals.js";
 import type { MicroOp } from "./micro-op.js";
 import { M, V, W } from "./wasm.js";
+import { COMBINED } from "./sse-integer.js";
 import { interleaved, shuffle } from "./sse-lanes.js";
 import { bailUnaligned, readable, vectors, xmm } from "./xmm.js";
 
@@ -175,6 +176,14 @@ function packedByOpcode(e: Emitter, micro: MicroOp): boolean {
   const operation = BY_OPCODE[micro.imm];
   if (operation !== undefined) {
     packed(e, micro, operation);
+    return true;
+  }
+  const combined = COMBINED[micro.imm];
+  if (combined !== undefined) {
+    vectors(e, micro);
+    e.code.get(L.cpu);
+    combined(e.code);
+    e.code.vectorMemory(V.store, xmm(micro.reg));
     return true;
   }
   const unpack = UNPACK[micro.imm];

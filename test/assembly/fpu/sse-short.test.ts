@@ -103,6 +103,15 @@ function operands(isDouble: boolean): Uint8Array {
         }
       }
     }
+    // A product that is tiny before it is rounded, and the least normal number then.
+    if (random(8) === 0) {
+      const half = BigInt(middle >> 1);
+      const factors = [((half + 1n) << BigInt(width)) - 1n, (half + 1n) << BigInt(width)];
+      factors.forEach((factor, n) => {
+        if (isDouble) view.setBigUint64(at + n * 16, factor, true);
+        else view.setUint32(at + n * 16, Number(factor), true);
+      });
+    }
     view.setUint32(at + MXCSR, one(CONTROLS), true);
   }
   return bytes;
