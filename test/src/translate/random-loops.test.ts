@@ -4,8 +4,8 @@
  */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { hex } from "../../support/machine.js";
-import { finish, LIMIT, loopOf, prepare, SEARCH, stepThrough, type Bytes } from "./loops.js";
+import { CODE, hex } from "../../support/machine.js";
+import { DATA, finish, LIMIT, loopOf, prepare, SEARCH, stepThrough, type Bytes } from "./loops.js";
 
 /** RAX RCX RDX RBX RSI RDI R8-R14: not the stack pointer, not RBP = data, not R15 = counter. */
 const register = fc.constantFrom(0, 1, 2, 3, 6, 7, 8, 9, 10, 11, 12, 13, 14);

@@ -1,7 +1,16 @@
 /** Interrupts in hot loops: WRMSR to the local APIC, handlers and IRETQ, CLI, STI, HLT and PAUSE. */
 import { describe, expect, it } from "vitest";
 import type { Machine, MachineOptions } from "../../../src/index.js";
-import { hex, longMode, PT, setGate64, writeU64 } from "../../support/machine.js";
+import {
+  CODE32,
+  CODE64,
+  GDT,
+  hex,
+  longMode,
+  PT,
+  setGate64,
+  writeU64,
+} from "../../support/machine.js";
 import { commonEnd } from "./every-way.js";
 
 const IPI = 0x50;
@@ -67,6 +76,19 @@ describe("a hot loop with interrupts", () => {
       48 8d 05 03 00 00 00 50 48 cf 90 ff c3 83 fb 50 72 d5 48 8b 04 25 08 00 02 00 f4`;
     const end = await commonEnd((how) => withHandlers(code, how));
     expect(end).toMatchObject({ reason: "idle", rax: 10n });
+  });
+
+  it("keeps the selector of the last x87 instruction over an IRETQ to another code segment", async () => {
+    // xor ebx,ebx; fninit; L: mov rax,rsp; push 10h; push rax; pushfq; mov ecx,ebx; and ecx,1; shl ecx,4;
+    // add ecx,8 (8 or 18h); push rcx; fld1; fstp st0; lea rax,[rel B]; push rax; iretq; B: inc ebx; cmp ebx,80; jb L; hlt
+    const code = `31 db db e3 48 89 e0 6a 10 50 9c 89 d9 83 e1 01 c1 e1 04 83 c1 08 51 d9 e8 dd d8
+      48 8d 05 03 00 00 00 50 48 cf ff c3 83 fb 50 72 d8 f4`;
+    const end = await commonEnd(async (how) => {
+      const target = await longMode("release", code, how);
+      target.writeMemory(GDT + CODE32, target.readMemory(GDT + CODE64, 8));
+      return target;
+    });
+    expect(end).toMatchObject({ reason: "idle", instructions: 2 + 80 * 17 + 1 });
   });
 
   it("sends and ends interrupts through the registers of xAPIC mode", async () => {
