@@ -32,7 +32,9 @@ export function offsetOf(cpu: Vcpu, op: Op): u64 {
 /**
  * Raises the fault of an access to a flat 4 GiB segment that runs over its end: #GP(0), or #SS(0) through SS.
  *
- * SDM 3A "Limit Checking" leaves it open; silicon faults. 64-bit mode has no such end. @param gva - below 4 GiB
+ * SDM 3A "Limit Checking" leaves it open; AMD's CPUs fault, Intel's go on at 0. 64-bit mode has no such end.
+ *
+ * @param gva - below 4 GiB
  */
 export function checkWrap(cpu: Vcpu, gva: u64, size: u32): void {
   if (gva + size <= 0x100000000 || is64(cpu) || cpu.fault !== 0) return;

@@ -27,7 +27,7 @@ import {
   raiseSelector,
   systemType,
 } from "./descriptor-table";
-import { checkTarget, peekSized, returnFar } from "./far-return";
+import { checkTarget, frameWithin, peekSized, returnFar } from "./far-return";
 import { commitFramePointer, openFrame, openFrame64, pushFrame } from "./frame";
 import { is64, isLong, isProtected, updateMode } from "./mode";
 import { ADDRESS_NONE, nextRip, Op } from "./op";
@@ -154,6 +154,7 @@ function toCode(cpu: Vcpu, op: Op, raw: u64, isCall: bool): void {
 export function retFar(cpu: Vcpu, op: Op): void {
   const size = op.size;
   const released = op.opcode === RET_IMMEDIATE ? <u32>op.imm & 0xffff : 0;
+  if (!frameWithin(cpu, 2, size)) return;
   const rip = peekSized(cpu, 0, size);
   const code = <u32>peekSized(cpu, size, size) & 0xffff;
   if (cpu.fault !== 0) return;

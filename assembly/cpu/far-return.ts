@@ -10,7 +10,8 @@ import { Vcpu } from "../vcpu";
 import { AR_CONFORMING, AR_DB, AR_P, descriptorAr, descriptorLimit } from "../x86/descriptor";
 import { GP, NP } from "../x86/exception";
 import { fetchDescriptor, isNull, markAccessed, raiseSelector } from "./descriptor-table";
-import { peek, setStackPointer } from "./operand";
+import { linear } from "./address";
+import { peek, setStackPointer, stackMask } from "./operand";
 import {
   checkStackSegment,
   commitCode,
@@ -28,6 +29,17 @@ import {
 export function peekSized(cpu: Vcpu, offset: u64, size: u32): u64 {
   if (size === 4) return peek<u32>(cpu, offset);
   return size === 8 ? peek<u64>(cpu, offset) : <u64>peek<u16>(cpu, offset);
+}
+
+/**
+ * False, with #SS(0) raised, unless the limit of the stack allows `count` elements at its top: before any of them is read.
+ *
+ * SDM 2 "RET", "IRET/IRETD/IRETQ": "top ... bytes of stack not within stack limits".
+ */
+export function frameWithin(cpu: Vcpu, count: u32, size: u32): bool {
+  for (let i: u32 = 0; i < count && cpu.fault === 0; i++)
+    linear(cpu, SS, (cpu.rsp + i * size) & stackMask(cpu), size, false);
+  return cpu.fault === 0;
 }
 
 /** Checks the CS selector of a return. @returns its descriptor; meaningless when `cpu.fault` is set */

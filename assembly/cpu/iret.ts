@@ -21,7 +21,7 @@ import {
 } from "../x86/eflags";
 import { GP } from "../x86/exception";
 import { jumpTo } from "./control";
-import { peekSized, returnFar } from "./far-return";
+import { frameWithin, peekSized, returnFar } from "./far-return";
 import { returnFast } from "./fast-event";
 import { returnFlat } from "./flat-event";
 import { setRflags } from "./flags";
@@ -78,6 +78,7 @@ function iretParagraph(cpu: Vcpu, op: Op): void {
     raiseWithError(cpu, GP, 0);
     return;
   }
+  if (!frameWithin(cpu, 3, size)) return;
   const ip = peekSized(cpu, 0, size);
   const selector = <u32>peekSized(cpu, size, size) & 0xffff;
   const flags = <u32>peekSized(cpu, size * 2, size);
@@ -106,6 +107,7 @@ function finish(cpu: Vcpu, op: Op, rip: u64, flags: u32, mask: u32): void {
 
 function iretProtected(cpu: Vcpu, op: Op): void {
   const size = op.size;
+  if (!frameWithin(cpu, 3, size)) return;
   const rip = peekSized(cpu, 0, size);
   const selector = <u32>peekSized(cpu, size, size) & 0xffff;
   const flags = <u32>peekSized(cpu, size * 2, size);

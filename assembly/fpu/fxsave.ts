@@ -23,7 +23,7 @@ import { updateSummary } from "./x87-control";
 
 const AREA_BYTES: u32 = 512;
 
-/** True, with #UD or #NM raised, when CR0 keeps the state from being saved. */
+/** True, with #UD for EM or #NM for TS raised: SDM 2A "FXSAVE". KVM's emulator gives #NM for both. */
 function unavailable(cpu: Vcpu): bool {
   if (cpu.cr0 & CR0_EM) raise(cpu, UD);
   else if (cpu.cr0 & CR0_TS) raise(cpu, NM);
