@@ -101,6 +101,7 @@ function check(target: MachineTarget, mode: Mode, [, code, before, after]: Row):
     target.writeMemory(Number(at), bytesOf(hex));
   }
   const state = emptyState();
+  state.segments.set(SEGMENTS[mode].map(({ selector }) => selector));
   state.gpr[4] = stackTop(mode);
   GPR_NAMES.forEach((name, i) => (state.gpr[i] = before[name] ?? state.gpr[i]!));
   const mask = after.undefined === undefined ? 0 : flagBits(after.undefined);

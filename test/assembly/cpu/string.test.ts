@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { CODE, DATA, PAGE_BYTES } from "../../silicon/environment.js";
+import { CODE, DATA, PAGE_BYTES, SEGMENTS } from "../../silicon/environment.js";
 import { MachineTarget } from "../../silicon/machine-target.js";
 import { emptyState } from "../../silicon/state.js";
 import { rows } from "./rows.js";
@@ -242,6 +242,7 @@ describe("a repeated string instruction does what its iterations do", () => {
     const image = Uint8Array.from({ length: WINDOW }, (_, i) => (i % test.period) & 0xff);
     machine.writeMemory(DATA, image);
     const state = emptyState();
+    state.segments.set(SEGMENTS[64].map(({ selector }) => selector));
     const to = test.isNear ? Math.min(test.from + (test.to % 17), WINDOW - 256) : test.to;
     state.gpr.set([test.rax, BigInt(test.count)], 0);
     state.gpr.set([BigInt(DATA + test.from), BigInt(DATA + to)], 6);
