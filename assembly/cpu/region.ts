@@ -22,10 +22,10 @@ import {
   tlbWrite,
 } from "../mem/tlb";
 import { ramBase } from "../layout";
-import { SHADOW_STI, Vcpu } from "../vcpu";
+import { Vcpu } from "../vcpu";
 import { FEATURE_SSE, FEATURE_SSE2 } from "../x86/cpuid";
 import { findBlock } from "./block";
-import { blockEnd, stayInRegion } from "./control";
+import { blockEnd } from "./control";
 import { iretShort } from "./iret";
 import { offers } from "./features";
 import {
@@ -140,11 +140,6 @@ export function regionControl(cpu: Vcpu, op: Op, left: u32): u32 {
       break;
     case 0xfb:
       sti(cpu, op);
-      // With nothing to hold back, and an instruction that follows for sure, its shadow is over unseen.
-      if (cpu.shadow === SHADOW_STI && cpu.request === 0 && left > 1) {
-        cpu.shadow = 0;
-        stayInRegion();
-      }
       break;
     default:
       pause(cpu, op);

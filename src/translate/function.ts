@@ -61,7 +61,7 @@ class RegionFunction {
     code.get(L.cpu).memory(M.i64Load, abi.VCPU_RIP).i64(-0x1000).op(W.i64And).set(L.page);
     emitter.loadRecord();
     emitter.exitLabel = code.block();
-    this.#tree(first, "unknown");
+    this.#tree(first, "unknown", 0);
     code.end();
     emitter.storeRegisters();
     code.get(L.pending);
@@ -73,8 +73,8 @@ class RegionFunction {
     code.memory(M.i64Store, abi.VCPU_RIP).get(L.left);
   }
 
-  /** A node and all that it dominates. */
-  #tree(node: Node, state: FlagState): void {
+  /** A node and all that it dominates. @param sure - `left` is known to be no less */
+  #tree(node: Node, state: FlagState, sure: number): void {
     const { code, flags, stack } = this.emitter;
     const merges = node.children.filter((child) => child.entries > 1);
     merges.sort((a, b) => b.order - a.order);
@@ -82,23 +82,26 @@ class RegionFunction {
     for (const merge of merges) this.#merges.set(merge, code.block());
     flags.state = node.isLoop ? "unknown" : state;
     if (flags.state === "unknown") stack.forget();
-    this.#body(node);
+    this.#body(node, node.isLoop ? 0 : sure);
     for (const merge of merges.reverse()) {
       code.end();
-      this.#tree(merge, "unknown");
+      this.#tree(merge, "unknown", 0);
     }
     if (node.isLoop) code.end();
   }
 
-  #body(node: Node): void {
+  #body(node: Node, sure: number): void {
     const { emitter } = this;
     const { code } = emitter;
     const { ops } = node.block;
     emitter.blockOffset = node.offset;
-    code.get(L.left).i32(ops.length).op(W.i32LtS);
-    code.if();
-    emitter.leave(node.offset, 0);
-    code.end();
+    if (sure < ops.length) {
+      code.get(L.left).i32(ops.length).op(W.i32LtS);
+      code.if();
+      emitter.leave(node.offset, 0);
+      code.end();
+    }
+    const least = Math.max(sure, ops.length);
     for (let index = 0; index < ops.length; index++) {
       const micro = ops[index]!;
       emitter.blockOffset = node.offset;
@@ -110,35 +113,40 @@ class RegionFunction {
         if (micro.handler < op.POP) pushAll(emitter, run, size);
         else popAll(emitter, run, size);
         index += run.length - 1;
-      } else if (isConditionalJump(micro)) this.#conditionalJump(node, micro);
+      } else if (isConditionalJump(micro)) this.#conditionalJump(node, micro, least);
       else if (isJump(micro)) {
         this.#checkDirect(node, micro);
-        return this.#take(node, micro);
+        return this.#take(node, micro, least);
       } else if (isCall(micro)) {
         this.#checkDirect(node, micro);
         this.#pushReturn(node, micro, micro.handler === op.CALL ? 4 : 8);
-        return this.#take(node, micro);
-      } else if (isReturn(micro)) return this.#return(node, micro.handler === op.RET ? 4 : 8);
-      else if (isIndirect(micro)) return this.#indirect(node, micro);
+        return this.#take(node, micro, least);
+      } else if (isReturn(micro)) {
+        return this.#return(node, micro.handler === op.RET ? 4 : 8, least);
+      } else if (isIndirect(micro)) return this.#indirect(node, micro);
       else if (!translateOp(emitter, ops, index)) return emitter.bail();
     }
-    this.#follow(node, node.next, node.offset + node.block.length, ops.length);
+    this.#follow(node, node.next, node.offset + node.block.length, ops.length, least);
   }
 
-  /** Goes on at another node, or leaves for an offset in the page. */
-  #follow(from: Node, to: Node | undefined, offset: number, retired: number): void {
+  /**
+   * Goes on at another node, or leaves for an offset in the page.
+   *
+   * @param retired - instructions that `left` still counts; @param least - what `left` is no less than, with these
+   */
+  #follow(from: Node, to: Node | undefined, offset: number, retired: number, least: number): void {
     const { emitter } = this;
     if (to === undefined) return emitter.leave(offset, retired);
     emitter.retire(retired);
     if (to.order <= from.order) emitter.code.br(this.#loops.get(to)!);
     else if (to.entries > 1) emitter.code.br(this.#merges.get(to)!);
-    else this.#tree(to, emitter.flags.state);
+    else this.#tree(to, emitter.flags.state, least - retired);
   }
 
   /** The taken branch of the present instruction. */
-  #take(node: Node, micro: MicroOp): void {
+  #take(node: Node, micro: MicroOp, least: number): void {
     const { position } = this.emitter;
-    this.#follow(node, node.taken.get(position), targetOf(node, micro), position + 1);
+    this.#follow(node, node.taken.get(position), targetOf(node, micro), position + 1, least);
   }
 
   /** A direct branch out of the page may go to an address that is not canonical. */
@@ -149,14 +157,14 @@ class RegionFunction {
     this.#checkTarget(8);
   }
 
-  #conditionalJump(node: Node, micro: MicroOp): void {
+  #conditionalJump(node: Node, micro: MicroOp, least: number): void {
     const { code, flags, stack } = this.emitter;
     flags.condition(micro.opcode & 15);
     const { state } = flags;
     const { known } = stack;
     code.if();
     this.#checkDirect(node, micro);
-    this.#take(node, micro);
+    this.#take(node, micro, least);
     code.end();
     flags.state = state;
     stack.known = known;
@@ -174,7 +182,7 @@ class RegionFunction {
   }
 
   /** RET: to one of the places in the region that calls in it return to, else out. */
-  #return(node: Node, size: 4 | 8): void {
+  #return(node: Node, size: 4 | 8, least: number): void {
     const { emitter } = this;
     const { code } = emitter;
     peekValue(emitter, size);
@@ -186,7 +194,7 @@ class RegionFunction {
     for (const site of node.returns) {
       code.get(L.z).get(L.page).i64(site.offset).op(W.i64Add, W.i64Eq);
       code.if();
-      this.#follow(node, site, 0, 0);
+      this.#follow(node, site, 0, 0, least - emitter.position - 1);
       code.end();
       emitter.flags.state = state;
       emitter.stack.known = known;
