@@ -224,7 +224,7 @@ function executeAndCount(cpu: Vcpu, limit: u32): u32 {
   return done;
 }
 
-/** The same where single steps, breakpoints or RF are to be seen to. */
+/** `runInstructions` where single steps, breakpoints or RF are to be seen to. */
 function runCarefully(cpu: Vcpu, limit: u32): u32 {
   const traps = (cpu.eflags & TF) !== 0;
   const resumes = (cpu.eflags & RF) !== 0;
