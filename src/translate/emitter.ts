@@ -148,13 +148,7 @@ export class Emitter {
   }
 
   #translate(size: number, tlb: number, slow: number): void {
-    const { code } = this;
-    this.#probe(size, tlb);
-    code.if();
-    this.#hit(tlb);
-    code.else();
-    this.#ask(size, slow);
-    code.end();
+    this.#lookUp(size, tlb, nothing, () => this.#ask(size, slow));
   }
 
   /** Has the core find `gva`, which the TLB does not have. */
@@ -166,8 +160,8 @@ export class Emitter {
     this.bailIf();
   }
 
-  /** Pops a linear address into `gva`; pushes whether the TLB has it. */
-  #probe(size: number, tlb: number): void {
+  /** Pops a linear address into `gva`. What the TLB has, `found` takes up with its host address in `address`. */
+  #lookUp(size: number, tlb: number, found: () => void, missed: () => void): void {
     const { code } = this;
     code.tee(L.gva).i64(8).op(W.i64ShrU, W.i32WrapI64);
     code.get(L.salt).op(W.i32Xor).i32(TLB_MASK).op(W.i32And).tee(L.address);
@@ -175,13 +169,13 @@ export class Emitter {
     code.get(L.gva);
     if (size > 1) code.i64(size - 1).op(W.i64Add);
     code.i64(PAGE_MASK).op(W.i64And).get(L.tag).op(W.i64Or, W.i64Eq);
-  }
-
-  /** Leaves the host address of `gva`, which the TLB has, in `address`. */
-  #hit(tlb: number): void {
-    const { code } = this;
+    code.if();
     code.get(L.address).memory(M.i32Load, tlb + 8);
     code.get(L.gva).op(W.i32WrapI64, W.i32Add).set(L.address);
+    found();
+    code.else();
+    missed();
+    code.end();
   }
 
   /**
@@ -198,23 +192,24 @@ export class Emitter {
     const { code, around } = this;
     const tlb = isWrite ? around.tlbWrite : around.tlbRead;
     const place = this.#pages.placeOf(micro, this.blockOffset, size, isWrite);
-    if (place !== undefined) {
-      code.get(place.local);
-      code.if();
-      code.get(place.local).i32(place.offset).op(W.i32Add).set(L.address);
-      found();
-      code.else();
+    if (place === undefined) {
+      this.effectiveAddress(micro);
+      this.#lookUp(size, tlb, found, missed);
+      return;
     }
-    this.effectiveAddress(micro);
-    this.#probe(size, tlb);
+    const { local, offset } = place;
+    const foundPage = () => {
+      code.get(L.address).i32(offset).op(W.i32Sub).set(local);
+      found();
+    };
+    code.get(local);
     code.if();
-    this.#hit(tlb);
-    if (place !== undefined) code.get(L.address).i32(place.offset).op(W.i32Sub).set(place.local);
+    code.get(local).i32(offset).op(W.i32Add).set(L.address);
     found();
     code.else();
-    missed();
+    this.effectiveAddress(micro);
+    this.#lookUp(size, tlb, foundPage, missed);
     code.end();
-    if (place !== undefined) code.end();
   }
 
   /** Stores `value`, a local that the address does not use, as the memory operand. */
@@ -321,7 +316,9 @@ export class Emitter {
     this.storeRegisters();
     this.flags.store();
     code.get(L.cpu).get(L.page).i64(this.blockOffset).op(W.i64Add).memory(M.i64Store, abi.VCPU_RIP);
-    code.get(L.cpu).i32(micro.at).get(L.left).i32(this.position).op(W.i32Sub).call(CALL.execute);
+    code.get(L.cpu).i32(micro.at);
+    this.pushLeft();
+    code.call(CALL.execute);
     code.tee(L.i).i32(0).op(W.i32GeS);
     code.if();
     code.get(L.i).return();

@@ -43,11 +43,16 @@ export class Flags {
     this.#code.i32(operation | SIZE_CODE[size]).set(L.pending);
   }
 
+  /** Has the core store what the locals say is pending. */
+  callStore(): void {
+    this.#code.get(L.cpu).get(L.pending).get(L.a).get(L.b).get(L.result).call(CALL.flags);
+  }
+
   /** Stores pending flags into the record. */
   store(): void {
     if (this.state === "record") return;
     const code = this.#code;
-    code.get(L.cpu).get(L.pending).get(L.a).get(L.b).get(L.result).call(CALL.flags);
+    this.callStore();
     code.i32(op.PENDING_NONE).set(L.pending);
     this.state = "record";
   }
@@ -81,7 +86,7 @@ export class Flags {
         .i32(op.PENDING_INC >> 3)
         .op(W.i32Ne);
       code.if();
-      code.get(L.cpu).get(L.pending).get(L.a).get(L.b).get(L.result).call(CALL.flags);
+      this.callStore();
       this.#recordedCarry();
       code.op(W.i64ExtendI32U).set(L.b);
       code.end();

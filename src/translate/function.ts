@@ -10,7 +10,6 @@ import type { FlagState } from "./flags.js";
 import { translateOp } from "./instruction.js";
 import { L } from "./locals.js";
 import type { MicroOp } from "./micro-op.js";
-import { CALL } from "./module.js";
 import { moveStack, peekValue, popAll, pushAll, pushValue, stackRun } from "./move.js";
 import {
   isCall,
@@ -66,7 +65,7 @@ class RegionFunction {
     emitter.storeRegisters();
     code.get(L.pending);
     code.if();
-    code.get(L.cpu).get(L.pending).get(L.a).get(L.b).get(L.result).call(CALL.flags);
+    emitter.flags.callStore();
     code.end();
     code.get(L.cpu).get(L.page).get(L.exit).op(W.i64ExtendI32S, W.i64Add);
     if (!emitter.around.is64) code.op(W.i32WrapI64, W.i64ExtendI32U);
