@@ -18,14 +18,6 @@ export function setBlockEnd(end: usize): void {
   store<usize>(cell, end);
 }
 
-/** Beyond any block: a taken branch goes here to leave the loop, at no cost to the other instructions. */
-export const FAR: usize = 0xffff0000;
-
-/** A region begins, or goes on after all. */
-export function stayInRegion(): void {
-  setBlockEnd(FAR);
-}
-
 /** Leaves the block after the present instruction: requests, modes, decoded code or shadows may have changed. */
 export function leaveBlock(): void {
   setBlockEnd(0);

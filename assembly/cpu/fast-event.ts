@@ -60,6 +60,12 @@ function neighbourHost(cpu: Vcpu, selector: u32, first: u32, firstHost: usize): 
   return selector & 4 || (selector | 7) > cpu.gdtrLimit ? 0 : host;
 }
 
+/** Clears the flags that a gate clears. @param low - its first eight bytes; bit 40: a trap gate, which leaves IF @inline */
+export function clearFlags(cpu: Vcpu, low: u64): void {
+  const cleared = TF | NT | VM | RF | (low & ((<u64>1) << 40) ? 0 : IF);
+  cpu.eflags = (cpu.eflags & ~cleared) | FLAG_FIXED;
+}
+
 /** RSP0..2 or IST1..7 of a TSS that is in the TLB; else NO_STACK. */
 function knownStack(cpu: Vcpu, slot: u32): u64 {
   const tr = cpu.segment(TR);
@@ -130,8 +136,8 @@ export function enterFast(
   commitCode(cpu, selector, raw, newCpl);
   cpu.rsp = pointer;
   cpu.rip = rip;
-  // Bit 40 of the gate: a trap gate leaves IF. The mode is what it was: 64-bit code, and no flag that tells the TLB.
-  cpu.eflags = (cpu.eflags & ~(TF | NT | VM | RF | (low & ((<u64>1) << 40) ? 0 : IF))) | FLAG_FIXED;
+  // The mode is what it was: 64-bit code, and no flag that tells the TLB.
+  clearFlags(cpu, low);
   cpu.shadow = 0;
   return true;
 }

@@ -18,8 +18,8 @@ import {
   descriptorBase,
   descriptorLimit,
 } from "../x86/descriptor";
-import { AC_FLAG, FLAG_FIXED, IF, NT, RF, TF, VM } from "../x86/eflags";
-import { EVENT_GATE, GATE_BITS, knownDescriptor } from "./fast-event";
+import { AC_FLAG, VM } from "../x86/eflags";
+import { clearFlags, EVENT_GATE, GATE_BITS, knownDescriptor } from "./fast-event";
 import { setRflags } from "./flags";
 import { isLong, MODE_32, MODE_64, MODE_FLAT, MODE_PROTECTED, MODE_SS32 } from "./mode";
 import { commitCode, dplOf } from "./segment";
@@ -58,7 +58,7 @@ export function enterFlat(
   if (gate === 0) return false;
   const low = load<u64>(gate);
   if ((<u32>(low >> 40) & GATE_BITS) !== EVENT_GATE) return false;
-  if (ext === 0 && (<u32>(low >> 45) & 3) < cpu.cpl) return false;
+  if (ext === 0 && dplOf(<u32>(low >> 40)) < cpu.cpl) return false;
   const selector = <u32>(low >> 16) & 0xffff;
   const raw = knownDescriptor(cpu, selector);
   if (!isSameCode(cpu, raw)) return false;
@@ -77,7 +77,7 @@ export function enterFlat(
   commitCode(cpu, selector, raw, cpu.cpl);
   cpu.rsp = sp - bytes;
   cpu.rip = (low & 0xffff) | ((low >> 32) & 0xffff0000);
-  cpu.eflags = (cpu.eflags & ~(TF | NT | VM | RF | (low & ((<u64>1) << 40) ? 0 : IF))) | FLAG_FIXED;
+  clearFlags(cpu, low);
   cpu.shadow = 0;
   return true;
 }

@@ -23,15 +23,7 @@ import {
   nextLink,
   setLink,
 } from "./block";
-import {
-  blockEnd,
-  FAR,
-  leaveBlock,
-  setBlockEnd,
-  stayInRegion,
-  stopRequested,
-  yieldSlice,
-} from "./control";
+import { blockEnd, leaveBlock, setBlockEnd, stopRequested, yieldSlice } from "./control";
 import { Fast } from "./fast";
 import { ADC, ADD, Alu, AND, CMP, OR, SBB, SUB, XOR } from "./fast-alu";
 import { FLOAT_ADD, FLOAT_DIV, FLOAT_MUL, FLOAT_SUB, Sse } from "./fast-sse";
@@ -45,6 +37,9 @@ import { register, setRegister } from "./operand";
 import { takeInterrupt } from "./platform";
 import { executeThreeByte } from "./threebyte";
 import { executeTwoByte } from "./twobyte";
+
+/** Beyond any block: a taken branch goes here to leave the loop, at no cost to the other instructions. */
+const FAR: usize = 0xffff0000;
 
 /** First micro-op of the running block: with `currentOp`, how many instructions of it have retired. */
 let firstOp: usize = 0;
@@ -193,7 +188,7 @@ export function execute(cpu: Vcpu, limit: u32): u32 {
     if (heat < 0) {
       if (block !== stuck) {
         limitOfExecute = limit;
-        stayInRegion();
+        setBlockEnd(FAR);
         const before = left;
         left = call_indirect<u32>(~heat, cpu, left);
         judge(block, before - left);

@@ -37,10 +37,6 @@ function base(level: u32): usize {
   return level === 2 ? level2 : level3;
 }
 
-export function isMarked(vcpuIndex: u32): bool {
-  return (load<u64>(level0 + ((vcpuIndex >> 6) << 3)) & ((<u64>1) << (vcpuIndex & 63))) !== 0;
-}
-
 export function markRunnable(vcpuIndex: u32): void {
   const word = level0 + ((<usize>vcpuIndex >> 6) << 3);
   const old = load<u64>(word);
