@@ -18,6 +18,8 @@ const INSTRUCTIONS_PER_SECOND = 1_000_000;
 /** With more CPUs its table of 64 timers overflows: each has several, and so have devices, most of them those of PCI. */
 const MAX_CPUS = 17;
 const PROBE_TIMEOUT_MS = 10_000;
+/** Of the ROM of a display adapter: without one Bochs does not start, and its package does not always bring one. */
+const VGA_ROM_BYTES = 512;
 
 interface Installed {
   readonly display: string;
@@ -60,6 +62,7 @@ async function run(installed: Installed, guest: PeerGuest): Promise<PeerLine[]> 
   const file = (name: string) => join(folder, name);
   try {
     writeFileSync(file("rom"), romOf(readFileSync(guest.imagePath), guest.commandLine));
+    writeFileSync(file("vgarom"), new Uint8Array(VGA_ROM_BYTES));
     writeFileSync(file("bochsrc"), configuration(installed, guest, file));
     writeFileSync(file("debugger"), "continue\n");
     spawnSync("mkfifo", [file("com1")]);
@@ -94,6 +97,7 @@ function configuration(
 memory: guest=64, host=64
 pci: enabled=0
 romimage: file=${file("rom")}, address=${ROM_ADDRESS}
+vgaromimage: file=${file("vgarom")}
 com1: enabled=1, mode=file, dev=${file("com1")}
 display_library: ${display}
 log: ${file("log")}
