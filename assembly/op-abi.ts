@@ -70,7 +70,7 @@ export const REGION_REFUSED = 2; // nothing was done: the interpreter has to
 export const X2APIC_SHIFT = 8;
 export const X2APIC_FIRST = 0x800;
 
-// Handlers of micro-ops: out of line by opcode map, or fast (cpu/handler.ts chooses; arms of cpu/run.ts).
+// Handlers of micro-ops: out of line by opcode map, or fast (cpu/handler.ts chooses; arms of cpu/interpret.ts).
 export const HANDLER_ONE_BYTE = 0;
 export const HANDLER_TWO_BYTE = 1;
 export const HANDLER_THREE_BYTE = 2;

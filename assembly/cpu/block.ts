@@ -23,7 +23,7 @@ import { markCode, unmarkAll, unmarkPage } from "../mem/code-map";
 import { setCodeWritten } from "../mem/hooks";
 import { NO_GPA } from "../mem/paging";
 import { isPlainMemory, physicalRead } from "../mem/physical";
-import { pageFlushes, TAG_SLOW } from "../mem/tlb";
+import { TAG_SLOW, translationKey } from "../mem/tlb";
 import * as abi from "../op-abi";
 import { Vcpu } from "../vcpu";
 import { GP } from "../x86/exception";
@@ -58,7 +58,7 @@ let mostLosses: u32 = 8;
 export let generation: u32 = 0;
 
 const JUMP_ENTRIES: u32 = 4096;
-/** Entries of 32 bytes: linear address u64, space u64 (TLB tag and page flushes), block u32. */
+/** Entries of 32 bytes: linear address u64, key of its translation u64, block u32. */
 const jumps: usize = memory.data(4096 * 32, 8);
 const single: usize = memory.data(64, 8);
 const window: usize = memory.data(32, 8);
@@ -160,12 +160,33 @@ function slotOf(gpa: u32, mode: u32): usize {
  * @returns the block, or 0 with a fault raised (#PF or #GP of the fetch)
  */
 export function lookup(cpu: Vcpu): usize {
-  const rip = cpu.rip;
+  if (!(cpu.mode & MODE_FLAT)) return lookupSegmented(cpu);
+  const known = recallFlat(cpu);
+  return known !== 0 ? known : find(cpu, cpu.rip, cpu.rip);
+}
+
+/** `lookup`, inlined as far as it mostly goes. @inline */
+export function lookupHere(cpu: Vcpu): usize {
+  const known = recallFlat(cpu);
+  return known !== 0 ? known : lookup(cpu);
+}
+
+/**
+ * The block at RIP where that was found before and segments are flat, or 0.
+ *
+ * One branch for all conditions; what lies at 0 has no valid mode.
+ *
+ * @inline
+ */
+function recallFlat(cpu: Vcpu): usize {
+  const gva = cpu.rip;
   const mode = cpu.mode;
-  if (!(mode & MODE_FLAT)) return lookupSegmented(cpu);
-  const known = recall(cpu, rip);
-  if (known !== 0 && load<u32>(known, 4) === (mode | VALID)) return known;
-  return find(cpu, rip, rip);
+  const tag = cpu.tlbTag;
+  const jump = jumpEntry(gva, tag);
+  const known = <usize>load<u32>(jump, 16);
+  const differs = (load<u64>(jump) ^ gva) | (load<u64>(jump, 8) ^ translationKey(tag));
+  const misfits = (load<u32>(known, 4) ^ (mode | VALID)) | (~mode & MODE_FLAT);
+  return (differs | misfits) === 0 ? known : 0;
 }
 
 /** The same where the segments are not flat: CS has a base, and its limit is checked each time. */
@@ -183,20 +204,16 @@ function lookupSegmented(cpu: Vcpu): usize {
   return find(cpu, rip, gva);
 }
 
+/** @inline */
 function jumpEntry(gva: u64, tag: u32): usize {
   return jumps + ((<usize>((<u32>(gva ^ (gva >> 10)) ^ (tag << 5)) & (JUMP_ENTRIES - 1))) << 5);
-}
-
-/** What two fetches of one address must have in common. A tag of TAG_SLOW does not tell the privilege. */
-function spaceOf(tag: u32): u64 {
-  return ((<u64>pageFlushes) << 32) | <u64>tag;
 }
 
 /** The block that was found at `gva` last, or 0; it may be one of another mode, or gone. */
 function recall(cpu: Vcpu, gva: u64): usize {
   const tag = cpu.tlbTag;
   const jump = jumpEntry(gva, tag);
-  return load<u64>(jump) === gva && load<u64>(jump, 8) === spaceOf(tag)
+  return load<u64>(jump) === gva && load<u64>(jump, 8) === translationKey(tag)
     ? <usize>load<u32>(jump, 16)
     : 0;
 }
@@ -216,7 +233,7 @@ function find(cpu: Vcpu, rip: u64, gva: u64): usize {
   if ((tag & 3) !== TAG_SLOW) {
     const jump = jumpEntry(gva, tag);
     store<u64>(jump, gva);
-    store<u64>(jump, spaceOf(tag), 8);
+    store<u64>(jump, translationKey(tag), 8);
     store<u32>(jump, <u32>block, 16);
   }
   return block;

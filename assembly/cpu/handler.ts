@@ -1,7 +1,7 @@
 /**
  * The choice of a fast handler (numbers: op-abi.ts) for the forms that compilers use most.
  *
- * Fast handlers exist for 32- and 64-bit operands (and a few bytes), registers or flat memory operands; cpu/run.ts runs
+ * Fast handlers exist for 32- and 64-bit operands (and a few bytes), registers or flat memory operands; cpu/interpret.ts runs
  * them in its switch. Every other form keeps the out-of-line handler that the decoder gave it, so a fast handler is
  * never needed for correctness.
  */

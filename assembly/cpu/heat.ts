@@ -27,14 +27,25 @@ export function setTranslateAfter(entries: i32): void {
   translateAfter = entries;
 }
 
-/** Counts an entry of a block, and has it translated when that is due. */
-export function warm(block: usize): void {
+/** At the entry of a block, which this counts: true when it is translated. @inline */
+export function isHot(block: usize): bool {
+  const heat = heatOf(block);
+  return heat < 0 || (heat < translateAfter && warm(block));
+}
+
+/** The function of a translated block: its place in the core's table. @inline */
+export function regionOf(block: usize): u32 {
+  return ~heatOf(block);
+}
+
+/** Counts an entry of a block, and has it translated when that is due. @returns true when it is translated now */
+function warm(block: usize): bool {
   const heat = heatOf(block) + 1;
-  if (heat <= 0) return;
   setHeat(block, heat);
-  if (heat < translateAfter) return;
+  if (heat < translateAfter) return false;
   const index = isTranslatable(block) ? translateBlock(block) : -1;
   setHeat(block, index < 0 ? COLD : ~index);
+  return index >= 0;
 }
 
 /** A region that retires fewer costs more than interpreting them; one that retires as many as the second is worth it. */
@@ -43,7 +54,7 @@ const LONG: u32 = 16;
 /** Short visits in a row after which its first block is interpreted again. */
 const MOST_SHORT: u32 = 256;
 
-/** Judges a region by what a visit retired. @param block - its first */
+/** Judges a region by what a visit retired. @param block - its first @inline */
 export function judge(block: usize, retired: u32): void {
   if (retired >= LONG) setShortVisits(block, 0);
   else if (retired < SHORT) {

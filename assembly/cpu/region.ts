@@ -38,7 +38,8 @@ import {
 } from "./flags";
 import { cli, sti } from "./flags-ops";
 import { Op } from "./op";
-import { executeForRegion, locateRegion } from "./run";
+import { executeForRegion } from "./interpret";
+import { locateHere } from "./progress";
 import { hlt, pause } from "./system";
 import { divideWide, remainder } from "./wide";
 
@@ -78,7 +79,7 @@ function isApicRegister(cpu: Vcpu, gpa: u64, size: u32): bool {
 export function regionRead(cpu: Vcpu, gva: u64, size: u32, left: u32): usize {
   const device = findDevice(tlbDeviceRead, gva, cpu.tlbTag);
   if (device !== NO_GPA && isApicRegister(cpu, device, size)) {
-    locateRegion(left);
+    locateHere(left);
     store<u32>(registerRead, apicPageRead(cpu, <u32>device & 0xfff, 4));
     return registerRead;
   }
@@ -101,7 +102,7 @@ export function regionWrite(cpu: Vcpu, gva: u64, size: u32): usize {
 export function regionStore(cpu: Vcpu, gva: u64, size: u32, value: u64, left: u32): u32 {
   const device = findDevice(tlbDeviceWrite, gva, cpu.tlbTag);
   if (device !== NO_GPA && isApicRegister(cpu, device, size)) {
-    locateRegion(left);
+    locateHere(left);
     apicPageWrite(cpu, <u32>device & 0xfff, 4, <u32>value);
     return blockEnd() === 0 ? abi.REGION_LEAVES : abi.REGION_GOES_ON;
   }
@@ -130,7 +131,7 @@ export function regionExecute(cpu: Vcpu, op: Op, left: u32): i32 {
  * @param left - as above @returns REGION_*
  */
 export function regionControl(cpu: Vcpu, op: Op, left: u32): u32 {
-  locateRegion(left);
+  locateHere(left);
   switch (op.opcode) {
     case 0xf4:
       hlt(cpu, op);

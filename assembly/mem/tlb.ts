@@ -72,6 +72,11 @@ export const TAG_SLOW: u32 = 3; // never filled: alignment checks or data breakp
 /** Counts what the tags do not show: pages dropped from a living address space, and epochs. */
 export let pageFlushes: u32 = 1;
 
+/** What two translations of an address under one tag must have in common to be the same. @inline */
+export function translationKey(tag: u32): u64 {
+  return ((<u64>pageFlushes) << 32) | <u64>tag;
+}
+
 /** asids of an epoch: tags have twelve bits, and the first four tags belong to nobody. */
 export const ASIDS: u32 = 1023;
 const FIRST_ASID: u32 = 4;

@@ -4,7 +4,7 @@
  * An instruction takes 1 ns (or what `setInstructionNs` says) divided by the number of vCPUs that run, so that N busy
  * CPUs look parallel. Time is counted in 2^-24 ns; the share is fixed for a slice, and the clock never runs backwards between vCPUs.
  */
-import { retiredSoFar } from "../cpu/run";
+import { retiredSoFar } from "../cpu/progress";
 
 const FRACTION_BITS: u64 = 24;
 const FRACTION: u64 = (1 << 24) - 1;

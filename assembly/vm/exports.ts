@@ -19,7 +19,7 @@ import { lastError, lastException as lastVector } from "../cpu/interrupt";
 import { isProtected, isV86, updateMode } from "../cpu/mode";
 import { msrResult, readMsr as cpuReadMsr, writeMsr as cpuWriteMsr } from "../cpu/msr";
 import { setRandomState } from "../cpu/random";
-import { retiredSoFar } from "../cpu/run";
+import { retiredSoFar } from "../cpu/progress";
 import {
   LOW_ROM_END,
   placeRam,

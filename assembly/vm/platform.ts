@@ -12,7 +12,7 @@ import { setWake as setLapicWake } from "../apic/requests";
 import { blockEnd, leaveBlock } from "../cpu/control";
 import { noteDataAccess } from "../cpu/dr";
 import { lineWritten } from "../cpu/monitor";
-import { locateRegion } from "../cpu/run";
+import { locateHere } from "../cpu/progress";
 import { setMsrValue, setPlatform, setWake as setMonitorWake } from "../cpu/platform";
 import { setApicPage, setDataAccess, setLineWritten } from "../mem/hooks";
 import { flushTlb } from "../mem/space";
@@ -67,7 +67,7 @@ function writeX2apic(cpu: Vcpu, msr: u32, value: u64): bool {
  * @param left - instructions that may retire, this one among them @returns REGION_*
  */
 export function regionWriteMsr(cpu: Vcpu, msr: u32, value: u64, left: u32): u32 {
-  locateRegion(left);
+  locateHere(left);
   if (cpu.cpl !== 0 || !writeX2apic(cpu, msr, value)) return REGION_REFUSED;
   return blockEnd() === 0 ? REGION_LEAVES : REGION_GOES_ON;
 }

@@ -39,7 +39,8 @@ import {
 } from "../cpu/dr";
 import { is64 } from "../cpu/mode";
 import { clearLastException, deliverFault } from "../cpu/interrupt";
-import { endExecute, execute } from "../cpu/run";
+import { endExecute } from "../cpu/progress";
+import { execute } from "../cpu/run";
 import { wakesOnMasked } from "../cpu/monitor";
 import { enterTlb } from "../mem/space";
 import { SHADOW_MOV_SS, Vcpu } from "../vcpu";

@@ -60,7 +60,8 @@ const OTHERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "cpu/far-jump": "selector offset",
     "cpu/wide": "remainder",
     "cpu/segment-ops": "examined",
-    "cpu/run": "firstOp retiredBefore limitOfExecute",
+    "cpu/progress": "firstOp retiredBefore limitOfExecute",
+    "cpu/interpret": "following",
     "fpu/sse-integer": "unknown",
     "fpu/wide": "lowBits productLow",
     "fpu/soft":
@@ -101,6 +102,8 @@ const MEMORY: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   cache: {
     "mem/code-map": "masks",
     "cpu/block": "hash pages losses arena jumps",
+    "cpu/known-gate": "entries",
+    "cpu/known-segments": "entries",
   },
   constant: {
     "apic/policy": "limits",
