@@ -3,7 +3,8 @@
  *
  * Both first look, then act: each returns false with nothing changed unless every structure concerned (gate, descriptors,
  * TSS, frame) is in the TLB and every check of the exact path (gate.ts, iret.ts) would pass without a fault and without
- * an accessed bit to set. Descriptors are read from memory each time, so a changed table is honoured at once.
+ * an accessed bit to set. Descriptors are read from memory each time, so a changed table is honoured at once; what was
+ * entered or returned to before has a shorter way still (known-gate.ts, known-segments.ts).
  */
 import { CS, SS, TR } from "../abi";
 import { TlbView } from "../mem/access";
@@ -21,12 +22,15 @@ import {
   AR_WRITABLE,
   descriptorAr,
 } from "../x86/descriptor";
-import { AC_FLAG, FLAG_FIXED, IF, NT, RF, TF, VM } from "../x86/eflags";
+import { AC_FLAG, FLAG_FIXED } from "../x86/eflags";
 import { leaveBlock } from "./control";
 import { isNull } from "./descriptor-table";
+import { clearedFlags, EVENT_GATE, GATE_BITS, gateRip } from "./event-gate";
 import { setRflags } from "./flags";
 import { setCpl } from "./frame";
 import { istSlot, rspSlot } from "./inner-stack";
+import { KnownGate } from "./known-gate";
+import { KnownSegments } from "./known-segments";
 import { commitCode, commitNull, commitSegment, dplOf, dropInnerSegments } from "./segment";
 
 // What is looked at of a code and of a stack descriptor, and what it has to be.
@@ -34,9 +38,6 @@ const CODE_BITS: u32 = AR_P | AR_S | AR_CODE | AR_CONFORMING | AR_ACCESSED | AR_
 const CODE64: u32 = AR_P | AR_S | AR_CODE | AR_ACCESSED | AR_L;
 const STACK_BITS: u32 = AR_P | AR_S | AR_CODE | AR_WRITABLE | AR_ACCESSED;
 const STACK: u32 = AR_P | AR_S | AR_WRITABLE | AR_ACCESSED;
-/** P, S and type but for its lowest bit, which tells interrupt gates (0) from trap gates (1). */
-export const GATE_BITS: u32 = 0x9e;
-export const EVENT_GATE: u32 = 0x8e; // of 32 bits, in IA-32e mode of 64
 const GATE_BYTES: u32 = 16;
 
 /** Host address of a descriptor of the GDT that is in the TLB; else 0. @inline */
@@ -49,21 +50,6 @@ function descriptorHost(cpu: Vcpu, selector: u32): usize {
 export function knownDescriptor(cpu: Vcpu, selector: u32): u64 {
   const host = descriptorHost(cpu, selector);
   return host === 0 ? 0 : load<u64>(host);
-}
-
-/** The second descriptor of a pair: mostly it is in the page of the first. @returns as `descriptorHost` */
-function neighbourHost(cpu: Vcpu, selector: u32, first: u32, firstHost: usize): usize {
-  const distance = (selector & 0xfff8) - (first & 0xfff8);
-  const host = firstHost + distance;
-  const isNear = (((<u32>cpu.gdtrBase + (first & 0xfff8)) & 0xfff) + distance) >> 12 === 0;
-  if (!isNear || (<u32>host & 7) !== 0) return descriptorHost(cpu, selector);
-  return selector & 4 || (selector | 7) > cpu.gdtrLimit ? 0 : host;
-}
-
-/** Clears the flags that a gate clears. @param low - its first eight bytes; bit 40: a trap gate, which leaves IF @inline */
-export function clearFlags(cpu: Vcpu, low: u64): void {
-  const cleared = TF | NT | VM | RF | (low & ((<u64>1) << 40) ? 0 : IF);
-  cpu.eflags = (cpu.eflags & ~cleared) | FLAG_FIXED;
 }
 
 /** RSP0..2 or IST1..7 of a TSS that is in the TLB; else NO_STACK. */
@@ -109,20 +95,40 @@ export function enterFast(
   const newCpl = dplOf(ar);
   if (ext === 0 && dplOf(<u32>(low >> 40)) < oldCpl) return false;
   if ((ar & CODE_BITS) !== CODE64 || newCpl > oldCpl) return false;
-  const rip = (low & 0xffff) | ((low >> 32) & 0xffff0000) | (load<u64>(gate, 8) << 32);
+  const rip = gateRip(low, load<u64>(gate, 8));
   if (!isCanonical(rip)) return false;
   const ist = <u32>(low >> 32) & 7;
   let sp = cpu.rsp;
   if (ist !== 0) sp = knownStack(cpu, istSlot(ist));
   else if (newCpl !== oldCpl) sp = knownStack(cpu, rspSlot(newCpl));
-  const bytes: u32 = hasError ? 48 : 40;
-  const pointer = (sp & ~(<u64>15)) - bytes;
+  else KnownGate.of(cpu, vector).take(cpu, gate, code);
   if (newCpl !== oldCpl) setCpl(cpu, newCpl);
-  let frame = TlbView.write(cpu, pointer, bytes, cpu.tlbTag);
-  if (frame === 0) {
+  if (!pushFrame(cpu, sp, hasError, error, image, savedRip)) {
     if (newCpl !== oldCpl) setCpl(cpu, oldCpl);
     return false;
   }
+  if (newCpl !== oldCpl) commitNull(cpu, SS, newCpl);
+  commitCode(cpu, selector, raw, newCpl);
+  // The mode is what it was: 64-bit code, and no flag that tells the TLB.
+  cpu.rip = rip;
+  cpu.eflags = (cpu.eflags & ~clearedFlags(low)) | FLAG_FIXED;
+  cpu.shadow = 0;
+  return true;
+}
+
+/** Writes the frame, and has RSP point to it. @param sp - before the frame, not aligned @inline */
+function pushFrame(
+  cpu: Vcpu,
+  sp: u64,
+  hasError: bool,
+  error: u32,
+  image: u32,
+  savedRip: u64,
+): bool {
+  const bytes: u32 = hasError ? 48 : 40;
+  const pointer = (sp & ~(<u64>15)) - bytes;
+  let frame = TlbView.write(cpu, pointer, bytes, cpu.tlbTag);
+  if (frame === 0) return false;
   if (hasError) {
     store<u64>(frame, error);
     frame += 8;
@@ -132,12 +138,27 @@ export function enterFast(
   store<u64>(frame, image, 16);
   store<u64>(frame, cpu.rsp, 24);
   store<u64>(frame, cpu.segment(SS).selector, 32);
-  if (newCpl !== oldCpl) commitNull(cpu, SS, newCpl);
-  commitCode(cpu, selector, raw, newCpl);
   cpu.rsp = pointer;
-  cpu.rip = rip;
-  // The mode is what it was: 64-bit code, and no flag that tells the TLB.
-  clearFlags(cpu, low);
+  return true;
+}
+
+/** As `enterFast`, in 64-bit code, through a gate that was entered before at the present level. @inline */
+export function enterKnown(
+  cpu: Vcpu,
+  vector: u32,
+  hasError: bool,
+  error: u32,
+  ext: u32,
+  image: u32,
+  savedRip: u64,
+): bool {
+  const known = KnownGate.of(cpu, vector);
+  if (!known.holds(cpu)) return false;
+  if (ext === 0 && known.dpl < cpu.cpl) return false;
+  if (!pushFrame(cpu, cpu.rsp, hasError, error, image, savedRip)) return false;
+  known.loadCode(cpu);
+  cpu.rip = known.rip;
+  cpu.eflags = (cpu.eflags & known.flags) | FLAG_FIXED;
   cpu.shadow = 0;
   return true;
 }
@@ -154,8 +175,30 @@ export function returnFast(cpu: Vcpu, mask: u32): bool {
   const frame = TlbView.read(cpu, cpu.rsp, 40, cpu.tlbTag);
   if (frame === 0) return false;
   const rip = load<u64>(frame);
-  const selector = <u32>load<u16>(frame, 8);
-  const stack = <u32>load<u16>(frame, 32);
+  if (!isCanonical(rip)) return false;
+  const selectors = <u32>load<u16>(frame, 8) | ((<u32>load<u16>(frame, 32)) << 16);
+  const cpl = cpu.cpl;
+  const known = KnownSegments.of(cpu, selectors);
+  if (known.hold(cpu, selectors)) known.load(cpu);
+  else if (!loadSegments(cpu, selectors)) return false;
+  cpu.rsp = load<u64>(frame, 24);
+  const before = cpu.eflags;
+  setRflags(cpu, load<u32>(frame, 16), mask);
+  if (((cpu.cpl ^ cpl) | ((before ^ cpu.eflags) & AC_FLAG)) !== 0) updateTlbTag(cpu);
+  cpu.rip = rip;
+  leaveBlock();
+  return true;
+}
+
+/**
+ * Loads CS and SS for 64-bit code of the present or an outer level, and with them the CPL.
+ *
+ * @param selectors - that of CS in bits 15:0, that of SS in 31:16
+ * @returns false, with nothing changed, when the exact path has to do it
+ */
+function loadSegments(cpu: Vcpu, selectors: u32): bool {
+  const selector = selectors & 0xffff;
+  const stack = selectors >> 16;
   const code = descriptorHost(cpu, selector);
   if (code === 0) return false;
   const raw = load<u64>(code);
@@ -163,12 +206,13 @@ export function returnFast(cpu: Vcpu, mask: u32): bool {
   const oldCpl = cpu.cpl;
   const newCpl = selector & 3;
   if ((ar & CODE_BITS) !== CODE64 || dplOf(ar) !== newCpl || newCpl < oldCpl) return false;
-  if ((stack & 3) !== newCpl || !isCanonical(rip)) return false;
+  if ((stack & 3) !== newCpl) return false;
+  let host: usize = 0;
   if (isNull(stack)) {
     if (newCpl === 3) return false;
     commitNull(cpu, SS, stack);
   } else {
-    const host = neighbourHost(cpu, stack, selector, code);
+    host = descriptorHost(cpu, stack);
     if (host === 0) return false;
     const stackRaw = load<u64>(host);
     const stackAr = descriptorAr(stackRaw);
@@ -176,12 +220,7 @@ export function returnFast(cpu: Vcpu, mask: u32): bool {
     commitSegment(cpu, SS, stack, stackRaw);
   }
   commitCode(cpu, selector, raw, newCpl);
-  cpu.rsp = load<u64>(frame, 24);
   if (newCpl !== oldCpl) dropInnerSegments(cpu);
-  const before = cpu.eflags;
-  setRflags(cpu, load<u32>(frame, 16), mask);
-  if (newCpl !== oldCpl || (before ^ cpu.eflags) & AC_FLAG) updateTlbTag(cpu);
-  cpu.rip = rip;
-  leaveBlock();
+  else KnownSegments.of(cpu, selectors).take(cpu, selectors, code, host);
   return true;
 }

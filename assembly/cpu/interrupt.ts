@@ -12,7 +12,7 @@ import { RF } from "../x86/eflags";
 import { raiseDebug } from "./debug-status";
 import { setEventExt } from "./descriptor-table";
 import { DR7_GD } from "./dr";
-import { enterFast } from "./fast-event";
+import { enterFast, enterKnown } from "./fast-event";
 import { enterFlat } from "./flat-event";
 import { rflags } from "./flags";
 import { deliverThroughIdt } from "./gate";
@@ -55,8 +55,18 @@ export function deliverFault(cpu: Vcpu): void {
 /** Delivers an external interrupt or NMI. @param vector - 0..255; 2 for an NMI, which blocks further ones until IRET */
 export function deliverInterrupt(cpu: Vcpu, vector: u32, isNmi: bool): void {
   if (isNmi) cpu.nmi |= NMI_BLOCKED;
+  deliverVector(cpu, vector);
+}
+
+/** Delivers a maskable interrupt: mostly its handler has run before. @inline */
+export function deliverVector(cpu: Vcpu, vector: u32): void {
   const image = rflags(cpu);
-  if (cpu.mode & MODE_64 && enterFast(cpu, vector, false, 0, ERROR_EXT, image, cpu.rip)) return;
+  const rip = cpu.rip;
+  if (cpu.mode & MODE_64 && enterKnown(cpu, vector, false, 0, ERROR_EXT, image, rip)) return;
+  deliverAnew(cpu, vector, image);
+}
+
+function deliverAnew(cpu: Vcpu, vector: u32, image: u32): void {
   deliver(cpu, vector, false, 0, ERROR_EXT, image, cpu.rip);
   resolve(cpu, BENIGN);
 }
@@ -115,6 +125,7 @@ function deliver(
   savedRip: u64,
 ): void {
   if (cpu.mode & MODE_64) {
+    if (enterKnown(cpu, vector, hasError, error, ext, image, savedRip)) return;
     if (enterFast(cpu, vector, hasError, error, ext, image, savedRip)) return;
   } else if (enterFlat(cpu, vector, hasError, error, ext, image, savedRip)) return;
   setEventExt(ext);

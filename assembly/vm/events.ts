@@ -23,7 +23,7 @@ import { Lapic } from "../apic/lapic";
 import { acknowledge, answersIntr, highestPending } from "../apic/priority";
 import { lapicInit } from "../apic/reset";
 import { signature } from "../cpu/cpuid";
-import { deliverInterrupt } from "../cpu/interrupt";
+import { deliverInterrupt, deliverVector } from "../cpu/interrupt";
 import { disarmMonitor, wakesOnMasked } from "../cpu/monitor";
 import { acknowledgeExtInt } from "../host";
 import { NMI_BLOCKED, NMI_QUEUED_SHIFT, Vcpu } from "../vcpu";
@@ -146,5 +146,5 @@ function takeVector(cpu: Vcpu): void {
   const vector = acknowledge(lapic);
   if (vector < 0) return;
   if (lapic.pvEoiMsr !== 0) offerPvEoi(cpu);
-  deliverInterrupt(cpu, <u32>vector, false);
+  deliverVector(cpu, <u32>vector);
 }

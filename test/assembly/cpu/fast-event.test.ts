@@ -28,6 +28,9 @@ const USER_CODE = 0x28 | 3;
 const USER_CONFORMING = 0x30 | 3;
 const BEYOND_GDT = 0x60;
 const TSS = 0xa000;
+/** Copies of both tables, which a patch may change and switch to. */
+const OTHER_GDT = GDT + 0x800;
+const OTHER_IDT = IDT + 0x800;
 const HANDLER = CODE + 0x800;
 const UD = 6;
 const GP = 13;
@@ -134,6 +137,24 @@ const anyLimit = fc.oneof(
         (target.vcpus[0]!.idtr = { base: BigInt(IDT), limit }),
   ),
 );
+/** The same selectors and vectors in other tables, which differ by a bit. */
+const anyTable = fc
+  .tuple(
+    fc.boolean(),
+    fc.constantFrom(CODE64, DATA, USER_CODE, USER_DATA),
+    fc.constantFrom(3, 16, 40, 42, 44, 45, 46, 47, 53),
+  )
+  .map(([isIdt, selector, bit]): Patch => (target) => {
+    const vcpu = target.vcpus[0]!;
+    const from = Number(isIdt ? vcpu.idtr.base : vcpu.gdtr.base);
+    const [first, second] = isIdt ? [IDT, OTHER_IDT] : [GDT, OTHER_GDT];
+    const to = from === first ? second : first;
+    target.writeMemory(to, target.readMemory(from, isIdt ? VECTORS * 16 : 0x60));
+    const at = to + (isIdt ? UD * 16 : selector & ~7);
+    writeU64(target, at, readU64(target, at) ^ (1n << BigInt(bit)));
+    if (isIdt) vcpu.idtr = { base: BigInt(to), limit: vcpu.idtr.limit };
+    else vcpu.gdtr = { base: BigInt(to), limit: vcpu.gdtr.limit };
+  });
 /** A page of the stack, the IDT or the GDT that loses a right or its accessed bits; both machines flush. */
 const anyPage = fc
   .tuple(fc.constantFrom(0x6, 0x7, 0x8, 0x9, 0xa, 0x6f, 0x70), fc.constantFrom(0, 1, 2, 5, 6))
@@ -150,6 +171,7 @@ const anyPatch = fc.oneof(
   anyGate,
   anyTssStack,
   anyLimit,
+  anyTable,
   anyPage,
   anyFlags.map((flags): Patch => (target) => {
     // NT and IOPL are the guest's to keep; the rest changes.
@@ -254,7 +276,7 @@ describe.each(BUILDS)("gates and IRETQ on the short way, %s build", (build) => {
         fc.constantFrom(0x7000n, 0x6fd8n, 0x6fd0n, 0x7003n),
         fc.boolean(),
         frame,
-        patchesFrom(fc.oneof(anyDescriptorBit, anyLimit, anyPage)),
+        patchesFrom(fc.oneof(anyDescriptorBit, anyLimit, anyTable, anyPage)),
         async (isUser, rsp, returnsToItself, [rip, cs, flags, outerRsp, ss], patches) => {
           const create = async () => {
             const target = await prepare(build, "48 cf", "f4");
@@ -286,6 +308,95 @@ describe.each(BUILDS)("gates and IRETQ on the short way, %s build", (build) => {
     target.step(0);
     descriptorBit(CODE64, 47)(target); // not present: #NP, whose own delivery fails: shutdown
     expect(target.step(0).reason).toBe("shutdown");
+    target.dispose();
+  });
+
+  /** UD2 at CODE and IRETQ at HANDLER, three times there and back. */
+  async function entered(): Promise<Machine> {
+    const target = await prepare(build, "0f 0b", "48 cf");
+    for (let i = 0; i < 6; i++) target.step(0);
+    expect(target.vcpus[0]!.rip).toBe(BigInt(CODE));
+    return target;
+  }
+
+  const unmap = (target: Machine, gva: number) => {
+    const entry = PT + (gva >> 12) * 8;
+    writeU64(target, entry, readU64(target, entry) & ~1n);
+    target.vcpus[0]!.setSegment("gs", {}); // drops the TLB
+  };
+
+  it("go by IDTR", async () => {
+    const target = await entered();
+    const vcpu = target.vcpus[0]!;
+    target.writeMemory(OTHER_IDT, target.readMemory(IDT, VECTORS * 16));
+    writeU64(target, OTHER_IDT + UD * 16, readU64(target, IDT + UD * 16) + 2n);
+    vcpu.idtr = { base: BigInt(OTHER_IDT), limit: vcpu.idtr.limit };
+    target.step(0);
+    expect(vcpu.rip).toBe(BigInt(HANDLER + 2));
+    target.dispose();
+  });
+
+  it.each(["event", "return"])("go by GDTR in the %s", async (moment) => {
+    const target = await entered();
+    const vcpu = target.vcpus[0]!;
+    if (moment === "return") target.step(0);
+    target.writeMemory(OTHER_GDT, target.readMemory(GDT, 0x60));
+    writeU64(target, OTHER_GDT + CODE64, 0n);
+    vcpu.gdtr = { base: BigInt(OTHER_GDT), limit: vcpu.gdtr.limit };
+    expect(target.step(0).reason).toBe("shutdown");
+    target.dispose();
+  });
+
+  it.each([
+    ["event", "IDT", IDT],
+    ["event", "GDT", GDT],
+    ["return", "GDT", GDT],
+  ])("translate anew in the %s after a flush: the page of the %s is gone", async (...row) => {
+    const [moment, , table] = row;
+    // PUSH RAX; POP RAX first: after the flush the TLB knows the stack again.
+    const target = await prepare(build, "50 58 0f 0b", "50 58 48 cf");
+    for (let i = 0; i < (moment === "event" ? 12 : 15); i++) target.step(0);
+    unmap(target, table);
+    target.step(0);
+    target.step(0);
+    expect(target.step(0).reason).toBe("shutdown");
+    target.dispose();
+  });
+
+  it.each([
+    ["code", CODE64],
+    ["stack", DATA],
+  ])("look at the %s descriptor again in the return", async (name, selector) => {
+    const target = await entered();
+    target.step(0);
+    descriptorBit(selector, 47)(target); // not present
+    // Of code it is that of the handler for this very fault, too.
+    expect(target.step(0).reason === "shutdown").toBe(name === "code");
+    expect(target.vcpus[0]!.rip).toBe(BigInt(HANDLER));
+    target.dispose();
+  });
+
+  it("go by the level at which an event comes: the same gate on another stack", async () => {
+    const target = await entered();
+    enterRing3(target);
+    target.step(0);
+    expect(target.vcpus[0]!.gpr.rsp).toBe(0x60000n - 40n);
+    target.dispose();
+  });
+
+  it("go by the level from which a return comes: the same segments from another", async () => {
+    const target = await prepare(build, "48 cf 0f 0b", "48 cf"); // IRETQ; UD2
+    const vcpu = target.vcpus[0]!;
+    const frame = [BigInt(CODE), BigInt(USER_CODE), 2n, 0x7000n, BigInt(USER_DATA)];
+    frame.forEach((word, i) => writeU64(target, 0x7000 + i * 8, word));
+    enterRing3(target);
+    vcpu.gpr.rsp = 0x7000n;
+    for (let i = 0; i < 4; i++) target.step(0);
+    vcpu.rip += 2n;
+    target.step(0);
+    expect(vcpu.cpl).toBe(0);
+    target.step(0);
+    expect([vcpu.cpl, vcpu.rip]).toEqual([3, BigInt(CODE + 2)]);
     target.dispose();
   });
 
