@@ -3,10 +3,11 @@ import { HOT_ADD_STAGES, type HotAddResult } from "../hot-add.js";
 import { dryRunOf } from "../ipi-report.js";
 import { IPI_GROUPS, type IpiGroup } from "../ipi-rows.js";
 import type { IpiResult } from "../ipi.js";
-import { peerCells, peerCpuNs, peerNames, peerNotes, standing } from "../peer-report.js";
+import { peerNames } from "../peer-report.js";
 import { number, rate } from "../text.js";
 import type { ChartData } from "./data.js";
 import { bar, escape, htmlTable, pageOf, section, type Column } from "./page.js";
+import { PEERS, peerTable } from "./peer-table.js";
 import { PUBLISHED, PUBLISHED_CAVEAT } from "./published.js";
 
 export interface IpiPageInput {
@@ -55,9 +56,6 @@ const LATENCY =
   "instructions of CPUs that run side by side; it is the same in every run.";
 const NORMALISED =
   "Wall time of an interrupt as a multiple of one turn of the empty loop (dry run) on the same machine, as kernel people print it.";
-const PEERS =
-  "The same guest image on each machine, in turns. The ratio is that of the wall clock; above 1 means that x2vm is faster. " +
-  "CPU time, of all threads of a process, says more on a host that is busy with other things.";
 const HOT_ADD =
   "A CPU is added to the running machine, found, woken by INIT and STARTUP, seen at work, ejected. Virtual nanoseconds, median.";
 const ALL =
@@ -193,41 +191,6 @@ function normalised(results: readonly IpiResult[]): string {
 
 function machineName({ cpus, mode }: IpiResult): string {
   return `${mode}, ${cpus}`;
-}
-
-function peerTable(results: readonly IpiResult[]): string {
-  const peers = peerNames(results);
-  const columns: Column[] = [
-    { head: "pattern", isWord: true },
-    { head: "APIC", isWord: true },
-    { head: "CPUs" },
-    { head: "x2vm ns" },
-    { head: "CPU ns" },
-    ...peers.flatMap((name): Column[] => [
-      { head: `${name} ns` },
-      { head: "CPU ns" },
-      { head: "x2vm is" },
-    ]),
-  ];
-  const known = results.filter(({ peers: figures }) =>
-    [...figures.values()].some((figure) => !("reason" in figure)),
-  );
-  const rows = known.map((result) => [
-    escape(result.row.title),
-    result.mode,
-    String(result.cpus),
-    number(result.nsEach.median),
-    number(result.cpuNsEach.median),
-    ...peers.flatMap((name) => {
-      const [ns, times] = peerCells(result, name);
-      const cpuNs = peerCpuNs(result.peers.get(name)!);
-      return [escape(ns), cpuNs === undefined ? "" : number(cpuNs), escape(times)];
-    }),
-  ]);
-  const notes = [standing(results) ?? [], peerNotes(results)].flat();
-  return (
-    htmlTable(columns, rows) + notes.map((note) => `<p class="note">${escape(note)}</p>`).join("")
-  );
 }
 
 function hotAddBody(hotAdds: readonly HotAddResult[]): string {

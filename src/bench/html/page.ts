@@ -56,20 +56,34 @@ export interface Column {
   readonly head: string;
   /** Words stand on the left, figures on the right. */
   readonly isWord?: boolean;
+  /** A heading over this column and those behind it, up to the next that has one. */
+  readonly above?: string;
 }
 
-/** A table. @param rows - cells in HTML */
-export function htmlTable(
-  columns: readonly Column[],
-  rows: readonly (readonly string[])[],
-): string {
+/** A line of a table: cells in HTML, or a title of those that follow. */
+export type Line = readonly string[] | { readonly title: string };
+
+/** A table. */
+export function htmlTable(columns: readonly Column[], lines: readonly Line[]): string {
   const cell = (tag: string, i: number, html: string) =>
     `<${tag}${columns[i]!.isWord === true ? ' class="word"' : ""}>${html}</${tag}>`;
   const head = columns.map(({ head: text }, i) => cell("th", i, escape(text))).join("");
-  const body = rows.map(
-    (cells) => `<tr>${cells.map((html, i) => cell("td", i, html)).join("")}</tr>`,
+  const body = lines.map((line) =>
+    "title" in line
+      ? `<tr><th class="word title" colspan="${columns.length}">${escape(line.title)}</th></tr>`
+      : `<tr>${line.map((html, i) => cell("td", i, html)).join("")}</tr>`,
   );
-  return `<div class="scroll"><table class="figures"><thead><tr>${head}</tr></thead><tbody>${body.join("\n")}</tbody></table></div>`;
+  return `<div class="scroll"><table class="figures"><thead>${headingsAbove(columns)}<tr>${head}</tr></thead><tbody>${body.join("\n")}</tbody></table></div>`;
+}
+
+function headingsAbove(columns: readonly Column[]): string {
+  const starts = columns.flatMap(({ above }, i) => (above === undefined ? [] : [i]));
+  if (starts.length === 0) return "";
+  const headings = starts.map((start, i) => {
+    const span = (starts[i + 1] ?? columns.length) - start;
+    return `<th class="above" colspan="${span}">${escape(columns[start]!.above!)}</th>`;
+  });
+  return `<tr><th colspan="${starts[0]!}"></th>${headings.join("")}</tr>`;
 }
 
 /** @param note - HTML */

@@ -36,6 +36,8 @@ table.figures { border-collapse: collapse; width: 100%; font-size: 13px; font-va
 .figures th { text-align: right; font-weight: 600; color: var(--dim); border-bottom: 1px solid var(--line); padding: 4px 8px; white-space: nowrap; }
 .figures td { text-align: right; padding: 3px 8px; border-bottom: 1px solid var(--soft); white-space: nowrap; }
 .figures .word { text-align: left; }
+.figures th.title { border-bottom: 0; color: var(--text); padding-top: 12px; }
+.figures th.above { text-align: center; border-bottom: 0; color: var(--text); border-left: 1px solid var(--line); }
 .figures td.wrap { white-space: normal; min-width: 180px; }
 .figures tr:last-child td { border-bottom: 0; }
 .bar { display: inline-block; height: 11px; border-radius: 2px; background: var(--bar); vertical-align: -1px; min-width: 2px; }
