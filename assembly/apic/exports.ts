@@ -29,6 +29,7 @@ import { lapicCreate, lapicInit, lapicRemove, lapicReset } from "./reset";
 import { timerExpired } from "./timer";
 import { setTraceMask as storeTraceMask } from "./trace";
 import { fabricExpired, sendMessage } from "./transit";
+import { highestVector } from "./vectors";
 
 function cpuAt(vcpuIndex: u32): Vcpu {
   return changetype<Vcpu>(vcpuAt(vcpuIndex));
@@ -217,7 +218,10 @@ export function apicAcknowledge(vcpuIndex: u32): i32 {
 }
 
 export function apicEoi(vcpuIndex: u32): i32 {
-  return eoi(Lapic.at(vcpuIndex));
+  const lapic = Lapic.at(vcpuIndex);
+  const vector = highestVector(lapic.isr);
+  eoi(lapic);
+  return vector;
 }
 
 export function apicDeadlineLow(vcpuIndex: u32): u32 {

@@ -12,7 +12,7 @@ import { SVR_SUPPRESS_EOI_BROADCAST } from "../x86/apicdef";
 import { CLASS, Lapic } from "./lapic";
 import { policy } from "./policy";
 import { request } from "./requests";
-import { clearVector, highestVector, isEmpty, setVector, testVector } from "./vectors";
+import { anyVector, clearVector, highestVector, setVector, testVector } from "./vectors";
 
 /**
  * The vector that may be delivered now.
@@ -41,22 +41,23 @@ export function wouldWake(lapic: Lapic): bool {
   return highestPending(lapic) >= 0;
 }
 
-/** Recomputes PPR and with it the INTR line. To be called when TPR or ISR changed. @inline */
+/** Recomputes PPR and with it the INTR line. To be called when TPR or ISR changed. */
 export function updatePpr(lapic: Lapic): void {
-  const serviced: u32 = isEmpty(lapic.isr) ? 0 : <u32>highestVector(lapic.isr);
+  const serviced: u32 = anyVector(lapic.isr) === 0 ? 0 : <u32>highestVector(lapic.isr);
   const tpr: u32 = lapic.tpr;
   lapic.ppr = <u8>((tpr & CLASS) >= (serviced & CLASS) ? tpr : serviced & CLASS);
   updateIntr(lapic);
 }
 
-/**
- * Raises or drops INTR. A dropped one stays up under the knob `spurious`: the acknowledge then gives the SVR vector.
- *
- * @inline
- */
+/** Raises or drops INTR. */
 function updateIntr(lapic: Lapic): void {
-  if (!isEmpty(lapic.irr) && lapic.deliverable >= 0) request(lapic.cpu, REQ_INTERRUPT);
-  else if (policy.spurious === 0) lapic.cpu.request &= ~REQ_INTERRUPT;
+  if (lapic.deliverable >= 0) request(lapic.cpu, REQ_INTERRUPT);
+  else dropIntr(lapic);
+}
+
+/** Under the knob `spurious` INTR stays up: the acknowledge then gives the SVR vector. */
+function dropIntr(lapic: Lapic): void {
+  if (policy.spurious === 0) lapic.cpu.request &= ~REQ_INTERRUPT;
 }
 
 /**
@@ -83,20 +84,46 @@ export function acknowledge(lapic: Lapic): i32 {
  *
  * A level-triggered vector is announced to the IOAPICs, unless SVR[12] suppresses that and the policy has it work.
  *
- * @returns the vector, or -1
  * @inline
  */
-export function eoi(lapic: Lapic): i32 {
-  const vector = highestVector(lapic.isr);
-  if (vector < 0) return -1;
-  clearVector(lapic.isr, vector);
-  updatePpr(lapic);
-  if (lapic.tmrUsed !== 0 && testVector(lapic.tmr, vector)) {
-    const suppressed =
-      policy.directedEoi === DIRECTED_EOI_WORKS && (lapic.svr & SVR_SUPPRESS_EOI_BROADCAST) !== 0;
-    if (!suppressed) eoiBroadcast(vector);
+export function eoi(lapic: Lapic): void {
+  // PPR has the class of the highest vector in service, unless TPR's is higher.
+  const first = <u32>lapic.ppr & CLASS;
+  const ofClass: u32 = load<u16>(lapic.isr + (first >> 3));
+  if (ofClass === 0) {
+    eoiBelowTpr(lapic);
+    return;
   }
-  return vector;
+  const vector = first + 31 - <u32>clz(ofClass);
+  clearVector(lapic.isr, vector);
+  if ((anyVector(lapic.isr) | anyVector(lapic.irr) | <u64>lapic.tmrUsed) !== 0) {
+    endService(lapic, vector);
+    return;
+  }
+  // Nothing is left.
+  lapic.ppr = lapic.tpr;
+  if ((lapic.cpu.request & REQ_INTERRUPT) !== 0) dropIntr(lapic);
+}
+
+function eoiBelowTpr(lapic: Lapic): void {
+  const vector = highestVector(lapic.isr);
+  if (vector < 0) return;
+  clearVector(lapic.isr, vector);
+  endService(lapic, vector);
+}
+
+/** The vector is no longer in service. */
+function endService(lapic: Lapic, vector: u32): void {
+  updatePpr(lapic);
+  if (lapic.tmrUsed !== 0) announceEoi(lapic, vector);
+}
+
+/** Tells the IOAPICs of the end of a level-triggered interrupt. */
+function announceEoi(lapic: Lapic, vector: u32): void {
+  if (!testVector(lapic.tmr, vector)) return;
+  const suppressed =
+    policy.directedEoi === DIRECTED_EOI_WORKS && (lapic.svr & SVR_SUPPRESS_EOI_BROADCAST) !== 0;
+  if (!suppressed) eoiBroadcast(vector);
 }
 
 /** Writes TPR. @param value - bits 7:0 count */

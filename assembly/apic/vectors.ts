@@ -34,9 +34,9 @@ export function highestVector(base: usize): i32 {
   return word !== 0 ? 63 - <i32>clz(word) : -1;
 }
 
-/** True when no vector is set. @inline */
-export function isEmpty(base: usize): bool {
-  return (load<u64>(base) | load<u64>(base, 8) | load<u64>(base, 16) | load<u64>(base, 24)) === 0;
+/** Not 0 when a vector is set. @inline */
+export function anyVector(base: usize): u64 {
+  return load<u64>(base) | load<u64>(base, 8) | load<u64>(base, 16) | load<u64>(base, 24);
 }
 
 /** Clears all 256 bits. */

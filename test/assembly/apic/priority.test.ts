@@ -107,6 +107,28 @@ describe("nesting", () => {
   });
 });
 
+describe("EOI", () => {
+  it.each([0x00, 0x85, 0x91, 0xff])("ends the highest vector in service, with TPR %i", (tpr) => {
+    serve(0x31, 0x8f, 0x92);
+    setTpr(tpr);
+    const ended = Array.from({ length: 4 }, () => apics.x.apicEoi(cpu));
+    expect(ended).toEqual([0x92, 0x8f, 0x31, -1]);
+    expect(apics.msr(cpu, 0x80a)).toBe(BigInt(tpr));
+  });
+
+  it("lets in what waited below it, and leaves INTR down where nothing waits", () => {
+    serve(0x91);
+    apics.send(cpu, 5, { vector: 0x92 });
+    expect(intr()).toBe(false);
+    apics.setMsr(cpu, 0x80b, 0n);
+    expect(intr()).toBe(true);
+    expect(apics.x.apicAcknowledge(cpu)).toBe(0x92);
+    apics.setMsr(cpu, 0x80b, 0n);
+    expect(intr()).toBe(false);
+    expect(apics.msr(cpu, 0x80a)).toBe(0n);
+  });
+});
+
 describe("INTR", () => {
   it("rises when TPR falls below a pending vector, and falls when TPR covers it", () => {
     setTpr(0x80);
