@@ -9,7 +9,7 @@
 import { REQ_INIT, REQ_INTERRUPT, REQ_KICK, REQ_NMI, REQ_SIPI } from "../abi";
 import { NMI_BLOCKED, NMI_QUEUED_SHIFT, Vcpu } from "../vcpu";
 import * as def from "../x86/apicdef";
-import { Lapic } from "./lapic";
+import { CLASS, Lapic } from "./lapic";
 import { policy } from "./policy";
 import { request } from "./requests";
 import { clearVector, setVector } from "./vectors";
@@ -58,22 +58,41 @@ export function isDeassert(low: u32): bool {
 function acceptFixed(lapic: Lapic, low: u32): u32 {
   if (isDeassert(low) || !lapic.isSoftwareEnabled) return 0;
   const vector = low & def.ICR_VECTOR;
-  if (policy.errors !== 0 && vector < def.FIRST_LEGAL_VECTOR) {
+  if (isIllegal(vector)) {
     raiseError(lapic, def.ESR_RECEIVE_ILLEGAL_VECTOR);
     return 0;
   }
-  if ((low & def.ICR_LEVEL_TRIGGERED) !== 0) {
-    setVector(lapic.tmr, vector);
-    lapic.tmrUsed = 1;
-  } else if (lapic.tmrUsed !== 0) {
-    clearVector(lapic.tmr, vector);
+  if ((low & def.ICR_LEVEL_TRIGGERED) === 0) {
+    acceptEdge(lapic, vector);
+    return 1;
   }
-  setVector(lapic.irr, vector);
-  // While the guest may have skipped an EOI, PPR may be too high: the CPU has to find out.
-  if ((vector & 0xf0) > (<u32>lapic.ppr & 0xf0) || lapic.pvEoiPending !== 0) {
-    request(lapic.cpu, REQ_INTERRUPT);
-  }
+  setVector(lapic.tmr, vector);
+  lapic.tmrUsed = 1;
+  setPending(lapic, vector);
   return 1;
+}
+
+/** True when a message with this vector is an error, to its sender and its target. */
+export function isIllegal(vector: u32): bool {
+  return policy.errors !== 0 && vector < def.FIRST_LEGAL_VECTOR;
+}
+
+/** A legal Fixed interrupt, edge-triggered, for a software-enabled LAPIC. @inline */
+export function acceptEdge(lapic: Lapic, vector: u32): void {
+  if (lapic.tmrUsed !== 0) clearVector(lapic.tmr, vector);
+  setPending(lapic, vector);
+}
+
+/**
+ * Sets IRR, and raises INTR where the vector's class is above PPR's. While the guest may have skipped an EOI, PPR may be
+ * too high: the CPU has to find out.
+ *
+ * @inline
+ */
+function setPending(lapic: Lapic, vector: u32): void {
+  setVector(lapic.irr, vector);
+  const lastOfClass = <u32>lapic.ppr | (CLASS >> 4);
+  if ((vector | (lapic.pvEoiPending << 8)) > lastOfClass) request(lapic.cpu, REQ_INTERRUPT);
 }
 
 function acceptNmi(cpu: Vcpu): u32 {

@@ -26,7 +26,7 @@ export function apicDriveUnicast(count: u32, vector: u32): u32 {
     target += TARGET_STRIDE;
     while (target >= cpus) target -= cpus;
     if (++sender === cpus) sender = 0;
-    writeX2apicMsr(Lapic.at(sender), MSR_ICR, ((<u64>target) << 32) | 0x4000 | vector, 0);
+    writeX2apicMsr(Lapic.at(sender), MSR_ICR, ((<u64>target) << 32) | 0x4000 | vector);
     done += take(target, vector);
   }
   return done;
@@ -34,7 +34,7 @@ export function apicDriveUnicast(count: u32, vector: u32): u32 {
 
 /** Sends one IPI to all but vCPU 0 and has every target acknowledge it and write EOI. @returns how many did */
 export function apicDriveBroadcast(vector: u32): u32 {
-  writeX2apicMsr(Lapic.at(0), MSR_ICR, 0xc4000 | vector, 0);
+  writeX2apicMsr(Lapic.at(0), MSR_ICR, 0xc4000 | vector);
   let done: u32 = 0;
   for (let i: u32 = 1; i < vcpuCount; i++) done += take(i, vector);
   return done;
@@ -43,6 +43,6 @@ export function apicDriveBroadcast(vector: u32): u32 {
 function take(vcpuIndex: u32, vector: u32): u32 {
   const lapic = Lapic.at(vcpuIndex);
   if (acknowledge(lapic) !== <i32>vector) return 0;
-  writeX2apicMsr(lapic, MSR_EOI, 0, 0);
+  writeX2apicMsr(lapic, MSR_EOI, 0);
   return 1;
 }

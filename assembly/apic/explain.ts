@@ -16,6 +16,7 @@ import { isVisible, mapOwner } from "./map";
 import { isMatch, matchReason } from "./match";
 import { Message } from "./message";
 import { policy } from "./policy";
+import { now } from "./time";
 import { emitMessage, emitTarget, messageRecord, targetRecord, traceMask } from "./trace";
 import { testVector } from "./vectors";
 
@@ -23,10 +24,10 @@ const TARGETS: u32 = (1 << abi.TRACE_APIC_TARGET) | (1 << abi.TRACE_APIC_OTHER);
 const NOBODY: i32 = -1;
 
 /** Tells what was sent, then of every vCPU that was asked for. */
-export function traceMessage(msg: Message, now: u64): void {
+export function traceMessage(msg: Message): void {
   messageRecord.number = msg.number;
   messageRecord.sender = msg.sender;
-  messageRecord.now = now;
+  messageRecord.now = now();
   messageRecord.dest = msg.dest;
   messageRecord.low = msg.low;
   messageRecord.kind = msg.kind;

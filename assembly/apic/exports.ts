@@ -27,6 +27,7 @@ import { pvEoiAddress, resolvePvEoi, wantsPvEoi } from "./pv-eoi";
 import { setKnob } from "./knobs";
 import { lapicCreate, lapicInit, lapicRemove, lapicReset } from "./reset";
 import { timerExpired } from "./timer";
+import { giveTime, NOT_GIVEN } from "./time";
 import { setTraceMask as storeTraceMask } from "./trace";
 import { fabricExpired, sendMessage } from "./transit";
 import { highestVector } from "./vectors";
@@ -110,19 +111,19 @@ export function apicSend(
   if (destMode !== 0) low |= def.ICR_LOGICAL;
   if (trigger !== 0) low |= def.ICR_LEVEL_TRIGGERED;
   if (level !== 0) low |= def.ICR_ASSERT;
-  return sendMessage(<i32>from, dest, low, ORDINARY, 0);
+  return sendMessage(<i32>from, dest, low, ORDINARY);
 }
 
 export function apicSignalMsi(addressLow: u32, addressHigh: u32, data: u32): i32 {
-  return signalMsi(addressLow, addressHigh, data, 0);
+  return signalMsi(addressLow, addressHigh, data);
 }
 
 export function apicDeviceMsi(address: u32, data: u32): i32 {
-  return deviceMsi(address, data, 0);
+  return deviceMsi(address, data);
 }
 
 export function apicSignalRte(low: u32, high: u32): i32 {
-  return signalRte(low, high, 0);
+  return signalRte(low, high);
 }
 
 export function apicPvSendIpi(
@@ -134,11 +135,11 @@ export function apicPvSendIpi(
   icr: u32,
   is64: u32,
 ): i32 {
-  return pvSendIpi(time(bitmap0, bitmap1), time(bitmap2, bitmap3), lowest, icr, is64 !== 0, 0);
+  return pvSendIpi(time(bitmap0, bitmap1), time(bitmap2, bitmap3), lowest, icr, is64 !== 0);
 }
 
 export function apicPvKick(apicId: u32): i32 {
-  return pvKickCpu(apicId, 0);
+  return pvKickCpu(apicId);
 }
 
 export function apicAccepted(vcpuIndex: u32): u32 {
@@ -168,7 +169,10 @@ export function apicReadMmio(
   nowLow: u32,
   nowHigh: u32,
 ): u32 {
-  return readMmio(Lapic.at(vcpuIndex), offset, size, time(nowLow, nowHigh));
+  giveTime(time(nowLow, nowHigh));
+  const value = readMmio(Lapic.at(vcpuIndex), offset, size);
+  giveTime(NOT_GIVEN);
+  return value;
 }
 
 export function apicWriteMmio(
@@ -179,11 +183,16 @@ export function apicWriteMmio(
   nowLow: u32,
   nowHigh: u32,
 ): void {
-  writeMmio(Lapic.at(vcpuIndex), offset, size, value, time(nowLow, nowHigh));
+  giveTime(time(nowLow, nowHigh));
+  writeMmio(Lapic.at(vcpuIndex), offset, size, value);
+  giveTime(NOT_GIVEN);
 }
 
 export function apicReadMsr(vcpuIndex: u32, msr: u32, nowLow: u32, nowHigh: u32): u32 {
-  return readApicMsr(Lapic.at(vcpuIndex), msr, time(nowLow, nowHigh)) ? 1 : 0;
+  giveTime(time(nowLow, nowHigh));
+  const exists = readApicMsr(Lapic.at(vcpuIndex), msr);
+  giveTime(NOT_GIVEN);
+  return exists ? 1 : 0;
 }
 
 export function apicMsrLow(): u32 {
@@ -202,7 +211,10 @@ export function apicWriteMsr(
   nowLow: u32,
   nowHigh: u32,
 ): u32 {
-  return writeApicMsr(Lapic.at(vcpuIndex), msr, time(low, high), time(nowLow, nowHigh)) ? 1 : 0;
+  giveTime(time(nowLow, nowHigh));
+  const isWritten = writeApicMsr(Lapic.at(vcpuIndex), msr, time(low, high));
+  giveTime(NOT_GIVEN);
+  return isWritten ? 1 : 0;
 }
 
 export function apicHostWriteBase(vcpuIndex: u32, low: u32, high: u32): u32 {
@@ -300,7 +312,9 @@ export function apicFabricDeadlineHigh(): u32 {
 }
 
 export function apicFabricExpired(nowLow: u32, nowHigh: u32): void {
+  giveTime(time(nowLow, nowHigh));
   fabricExpired(time(nowLow, nowHigh));
+  giveTime(NOT_GIVEN);
 }
 
 export function setTraceMask(mask: u32): void {

@@ -63,24 +63,25 @@ export function route(msg: Message): i32 {
   }
 }
 
-/** The shorthand Self, from a LAPIC. @inline */
-export function isSelf(msg: Message): bool {
+/** The shorthand Self, from a LAPIC. */
+function isSelf(msg: Message): bool {
   return ((msg.low >> def.ICR_SHORTHAND_SHIFT) & 3) === def.SELF && msg.sender !== NO_SENDER;
 }
 
-/** Delivers to the sender. @inline */
-export function routeSelf(msg: Message): i32 {
-  msg.path = PATH_SELF;
+/** Delivers to the sender. */
+function routeSelf(msg: Message): i32 {
   const lapic = Lapic.at(msg.sender);
   return lapic.isPresent ? <i32>deliver(lapic, msg) : 0;
 }
 
 /** No shorthand, physical, and no destination that could be a broadcast. @inline */
 export function isUnicast(msg: Message): bool {
-  const dest = msg.dest;
-  return (
-    (msg.low & NOT_UNICAST) === 0 && dest !== def.XAPIC_BROADCAST && dest !== def.X2APIC_BROADCAST
-  );
+  return (msg.low & NOT_UNICAST) === 0 && !isBroadcastId(msg.dest);
+}
+
+/** @inline */
+export function isBroadcastId(dest: u32): bool {
+  return dest === def.XAPIC_BROADCAST || dest === def.X2APIC_BROADCAST;
 }
 
 /** Delivers to the LAPIC that the map holds under the destination. @inline */

@@ -10,6 +10,8 @@ import { addArea } from "../state-areas";
 import * as def from "../x86/apicdef";
 import { Lapic, NO_DEADLINE } from "./lapic";
 import { MAP_ONLY, Message, NO_SENDER } from "./message";
+import { forgetTargets } from "./plain-targets";
+import { now } from "./time";
 
 const RULES_MAX: u32 = 16;
 /** Messages that can be on hold at once; further ones are not delayed. */
@@ -98,8 +100,9 @@ if (offsetof<InjectState>() !== 16) ERROR("InjectState: size of its memory");
 if (offsetof<Rule>() * RULES_MAX !== 768) ERROR("Rule: size of the table");
 if (offsetof<Held>() * HELD_MAX !== 8192) ERROR("Held: size of the table");
 
-export function hasRules(): bool {
-  return state.rules !== 0;
+/** @inline */
+export function ruleCount(): u32 {
+  return state.rules;
 }
 
 /** Starts the generator behind `chance`. */
@@ -151,6 +154,7 @@ export function addRule(
   rule.argument = argument;
   rule.seen = 0;
   state.rules++;
+  forgetTargets();
   return <i32>state.rules - 1;
 }
 
@@ -169,20 +173,20 @@ export function clearHeld(): void {
  *
  * @returns how often it is to be delivered now; 0 when it is dropped or on hold
  */
-export function tamper(msg: Message, now: u64): u32 {
+export function tamper(msg: Message): u32 {
   for (let n: u32 = 0; n < state.rules; n++) {
     const rule = Rule.at(n);
-    if (rule.matches(msg) && rule.acts()) return apply(rule, n, msg, now);
+    if (rule.matches(msg) && rule.acts()) return apply(rule, n, msg);
   }
   return 1;
 }
 
-function apply(rule: Rule, n: u32, msg: Message, now: u64): u32 {
+function apply(rule: Rule, n: u32, msg: Message): u32 {
   if (rule.action === abi.INJECT_DELAY && state.held === HELD_MAX) return 1;
   msg.injected = rule.action | (n << 8);
   switch (rule.action) {
     case abi.INJECT_DELAY:
-      hold(msg, now + rule.argument);
+      hold(msg, now() + rule.argument);
       return 0;
     case abi.INJECT_DUPLICATE:
       return 1 + <u32>rule.argument;
@@ -215,10 +219,10 @@ export function fabricDeadline(): u64 {
   return due;
 }
 
-/** Takes the first message that is due; among equals the one sent first. @returns false when none is */
-export function takeHeld(msg: Message, now: u64): bool {
+/** Takes the first message that is due at `time`; among equals the one sent first. @returns false when none is */
+export function takeHeld(msg: Message, time: u64): bool {
   const due = fabricDeadline();
-  if (due > now || state.held === 0) return false;
+  if (due > time || state.held === 0) return false;
   let n: u32 = 0;
   while (Held.at(n).due !== due) n++;
   const entry = Held.at(n);
@@ -247,6 +251,7 @@ export function listInjection(): void {
 /** @returns false when what was put back could not have come about */
 export function restoreInjection(): bool {
   if (state.rules > RULES_MAX || state.held > HELD_MAX) return false;
+  forgetTargets();
   for (let n: u32 = 0; n < state.rules; n++) {
     const rule = Rule.at(n);
     if (rule.action < <u32>abi.INJECT_DROP || rule.action > <u32>abi.INJECT_MISROUTE) return false;

@@ -152,6 +152,13 @@ export class Lapic {
     return (this.flags & SOFTWARE_ENABLED) !== 0;
   }
 
+  /** Present and software-enabled: takes Fixed interrupts. */
+  @inline
+  get acceptsFixed(): bool {
+    const both = PRESENT | SOFTWARE_ENABLED;
+    return (this.flags & both) === both;
+  }
+
   /** The vector that may be delivered now, or -1 (priority.ts, `highestPending`). */
   @inline
   get deliverable(): i32 {

@@ -31,6 +31,7 @@ import {
   LOGICAL_CLUSTER,
   reenterLogical,
 } from "./logical-map";
+import { forgetTargets } from "./plain-targets";
 import { policy } from "./policy";
 
 // Lapic.mapMode
@@ -92,11 +93,13 @@ if (offsetof<Bucket>() !== 20) ERROR("Bucket: size of its memory");
 export function initMap(capacity: u32): bool {
   xapicBytes = ((<usize>capacity + 63) >> 6) << 3;
   xapicBits = reserve(xapicBytes, 64);
+  forgetTargets();
   return xapicBits !== 0;
 }
 
 /** Forgets all entries; the LAPICs must be forgotten too. */
 export function clearMap(): void {
+  forgetTargets();
   memory.fill(changetype<usize>(state), 0, offsetof<MapState>());
   memory.fill(buckets, 0, BUCKETS_BYTES);
   memory.fill(xapicBits, 0, xapicBytes);
@@ -132,8 +135,9 @@ export function applyMapKnobs(): void {
   for (let i: u32 = 0; i < state.visible; i++) enter(Lapic.at(i));
 }
 
-/** USE_32BIT_IDS chooses the form of KVM's map since 6.3, from the next rebuild on. */
+/** What every rebuild begins with. USE_32BIT_IDS chooses the form of KVM's map since 6.3, from the next rebuild on. */
 function takeFlag(): void {
+  forgetTargets();
   let slot = policy.slot;
   let low = policy.low;
   if (policy.followIds32 !== 0 && slot !== SLOT_SCAN) {

@@ -18,7 +18,7 @@ import { isListed, isReadable, readRegister, writeEsr, writeRegister } from "./r
  * @param offset - 0..4095 @returns the bytes, zero-extended: a slice of a register, if it lies in the register's four
  * bytes; 0 where no register is; all ones when the page is not open (x2APIC mode, or disabled)
  */
-export function readMmio(lapic: Lapic, offset: u32, size: u32, now: u64): u32 {
+export function readMmio(lapic: Lapic, offset: u32, size: u32): u32 {
   const mask = size < 4 ? ((<u32>1) << (size << 3)) - 1 : u32.MAX_VALUE;
   if (!lapic.isPresent || lapic.isX2apic) return mask;
   const register = offset >> 4;
@@ -27,11 +27,11 @@ export function readMmio(lapic: Lapic, offset: u32, size: u32, now: u64): u32 {
     if (!isListed(lapic, register)) raiseError(lapic, def.ESR_ILLEGAL_REGISTER);
     return 0;
   }
-  return (readRegister(lapic, register, now) >> (byte << 3)) & mask;
+  return (readRegister(lapic, register) >> (byte << 3)) & mask;
 }
 
 /** Writes the page. Only aligned 32-bit writes to a register of an open page have an effect. */
-export function writeMmio(lapic: Lapic, offset: u32, size: u32, value: u32, now: u64): void {
+export function writeMmio(lapic: Lapic, offset: u32, size: u32, value: u32): void {
   if (!lapic.isPresent || lapic.isX2apic || size !== 4 || (offset & 0xf) !== 0) return;
   const register = offset >> 4;
   switch (register) {
@@ -52,13 +52,13 @@ export function writeMmio(lapic: Lapic, offset: u32, size: u32, value: u32, now:
       writeEsr(lapic);
       return;
     case def.APIC_ICR_LOW:
-      writeIcrLow(lapic, value, now);
+      writeIcrLow(lapic, value);
       return;
     case def.APIC_ICR_HIGH:
       lapic.icr2 = value & 0xff000000;
       return;
     default:
-      if (writeRegister(lapic, register, value, now)) return;
+      if (writeRegister(lapic, register, value)) return;
       if (!isListed(lapic, register)) raiseError(lapic, def.ESR_ILLEGAL_REGISTER);
   }
 }

@@ -28,7 +28,7 @@ const RTE_FIELDS: u32 = 0x8fff & ~def.ICR_DELIVERY_STATUS;
  *
  * @returns number of LAPICs that accepted; 0 or -1 when there was none (fabric.ts); MSI_EINVAL
  */
-export function signalMsi(addressLow: u32, addressHigh: u32, data: u32, now: u64): i32 {
+export function signalMsi(addressLow: u32, addressHigh: u32, data: u32): i32 {
   let dest = (addressLow >> 12) & 0xff;
   if (policy.ids32 !== 0) {
     if ((addressHigh & 0xff) !== 0) return MSI_EINVAL;
@@ -37,19 +37,19 @@ export function signalMsi(addressLow: u32, addressHigh: u32, data: u32, now: u64
   const logical = (addressLow & ADDRESS_LOGICAL) !== 0 ? def.ICR_LOGICAL : 0;
   const low = (data & DATA_FIELDS) | logical | def.ICR_ASSERT;
   const kind = (addressLow & ADDRESS_HINT) !== 0 ? REDIRECTION_HINT : ORDINARY;
-  return sendMessage(NO_SENDER, dest, low, kind, now);
+  return sendMessage(NO_SENDER, dest, low, kind);
 }
 
 /** A device writes `data` to a guest address FEEx_xxxxH; with the 15-bit extension the VMM moves the upper bits. */
-export function deviceMsi(address: u32, data: u32, now: u64): i32 {
+export function deviceMsi(address: u32, data: u32): i32 {
   const extended = policy.msiExtDest !== 0 && (address & ADDRESS_REMAPPED) === 0;
   const high = extended ? ((address >> 5) & 0x7f) << 8 : 0;
-  return signalMsi(address, high, data, now);
+  return signalMsi(address, high, data);
 }
 
 /** An I/O APIC redirection entry fires. @param low - RTE[31:0], the mask bit is the caller's; @param high - RTE[63:32] */
-export function signalRte(low: u32, high: u32, now: u64): i32 {
+export function signalRte(low: u32, high: u32): i32 {
   const extended = policy.msiExtDest !== 0 && policy.ids32 !== 0;
   const dest = (high >> 24) | (extended ? ((high >> 17) & 0x7f) << 8 : 0);
-  return sendMessage(NO_SENDER, dest, (low & RTE_FIELDS) | def.ICR_ASSERT, ORDINARY, now);
+  return sendMessage(NO_SENDER, dest, (low & RTE_FIELDS) | def.ICR_ASSERT, ORDINARY);
 }

@@ -21,42 +21,29 @@ const ICR_FIELDS: u32 =
  * mode, level, trigger; @param is64 - 64 IDs a word, else 32
  * @returns number of LAPICs that accepted; KVM_EINVAL for a destination mode or shorthand; EOPNOTSUPP without a map
  */
-export function pvSendIpi(
-  bitmapLow: u64,
-  bitmapHigh: u64,
-  lowest: u32,
-  icr: u32,
-  is64: bool,
-  now: u64,
-): i32 {
+export function pvSendIpi(bitmapLow: u64, bitmapHigh: u64, lowest: u32, icr: u32, is64: bool): i32 {
   if ((icr & (def.ICR_LOGICAL | SHORTHAND)) !== 0) return KVM_EINVAL;
   if (!hasMap()) return EOPNOTSUPP;
   message.number++;
   const width: u32 = is64 ? 64 : 32;
   const wordMask: u64 = is64 ? u64.MAX_VALUE : 0xffffffff;
   const fields = icr & ICR_FIELDS;
-  const first = sendWord(bitmapLow & wordMask, lowest, fields, now);
-  return first + sendWord(bitmapHigh & wordMask, lowest + width, fields, now);
+  const first = sendWord(bitmapLow & wordMask, lowest, fields);
+  return first + sendWord(bitmapHigh & wordMask, lowest + width, fields);
 }
 
-function sendWord(bitmap: u64, lowest: u32, low: u32, now: u64): i32 {
+function sendWord(bitmap: u64, lowest: u32, low: u32): i32 {
   let accepted = 0;
   for (let rest = bitmap; rest !== 0; rest &= rest - 1) {
     const bit = <u32>ctz(rest);
     // IDs end at the map's bound; they do not wrap.
     if (bit > u32.MAX_VALUE - lowest) break;
-    accepted += max(sendMessage(NO_SENDER, lowest + bit, low, MAP_ONLY, now), 0);
+    accepted += max(sendMessage(NO_SENDER, lowest + bit, low, MAP_ONLY), 0);
   }
   return accepted;
 }
 
 /** KICK_CPU: wakes a halted vCPU; no interrupt. An ordinary physical message without a sender, 32-bit destination. */
-export function pvKickCpu(apicId: u32, now: u64): i32 {
-  return sendMessage(
-    NO_SENDER,
-    apicId,
-    def.REMOTE_READ << def.ICR_DELIVERY_MODE_SHIFT,
-    ORDINARY,
-    now,
-  );
+export function pvKickCpu(apicId: u32): i32 {
+  return sendMessage(NO_SENDER, apicId, def.REMOTE_READ << def.ICR_DELIVERY_MODE_SHIFT, ORDINARY);
 }

@@ -10,6 +10,7 @@ import { Lapic, SOFTWARE_ENABLED } from "./lapic";
 import { rebuild } from "./map";
 import { policy } from "./policy";
 import { eoi, writeTpr } from "./priority";
+import { now } from "./time";
 import { readTmcct, writeLvtTimer, writeTdcr, writeTmict } from "./timer";
 
 // Valid bits of LVT entries, besides the timer mode.
@@ -48,7 +49,7 @@ export function isListed(lapic: Lapic, register: u32): bool {
 }
 
 /** Reads a readable register; the x2APIC ICR is not read here. */
-export function readRegister(lapic: Lapic, register: u32, now: u64): u32 {
+export function readRegister(lapic: Lapic, register: u32): u32 {
   if (register >= def.APIC_ISR && register < def.APIC_ESR) return readVectors(lapic, register);
   switch (register) {
     case def.APIC_ID:
@@ -74,7 +75,7 @@ export function readRegister(lapic: Lapic, register: u32, now: u64): u32 {
     case def.APIC_TMICT:
       return lapic.tmict;
     case def.APIC_TMCCT:
-      return readTmcct(lapic, now);
+      return readTmcct(lapic, now());
     case def.APIC_TDCR:
       return lapic.tdcr;
     case def.APIC_APR: // Not modelled: arbitration priority; KVM reads 0
@@ -137,7 +138,7 @@ export function writableBits(register: u32): u32 {
  *
  * @returns false when there is no such register
  */
-export function writeRegister(lapic: Lapic, register: u32, value: u32, now: u64): bool {
+export function writeRegister(lapic: Lapic, register: u32, value: u32): bool {
   const bits = writableBits(register);
   if (bits === 0) {
     if (register !== def.APIC_EOI) return false;
@@ -153,10 +154,10 @@ export function writeRegister(lapic: Lapic, register: u32, value: u32, now: u64)
       writeSvr(lapic, stored);
       return true;
     case def.APIC_TDCR:
-      writeTdcr(lapic, stored, now);
+      writeTdcr(lapic, stored, now());
       return true;
     case def.APIC_TMICT:
-      writeTmict(lapic, stored, now);
+      writeTmict(lapic, stored, now());
       return true;
     default:
       writeLvt(lapic, register, stored);

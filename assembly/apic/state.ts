@@ -34,12 +34,12 @@ function setWord(block: usize, register: u32, value: u32): void {
  * In x2APIC mode the ID is the whole x2APIC ID with USE_32BIT_IDS, else its low byte in bits 31:24; ICR high holds
  * ICR[63:32].
  *
- * @param block - 1,024 bytes; @param now - for the current count
+ * @param block - 1,024 bytes
  */
-export function saveLapic(lapic: Lapic, block: usize, now: u64): void {
+export function saveLapic(lapic: Lapic, block: usize): void {
   memory.fill(block, 0, STATE_BYTES);
   for (let register: u32 = 0; register < REGISTERS; register++) {
-    if (isReadable(lapic, register)) setWord(block, register, readRegister(lapic, register, now));
+    if (isReadable(lapic, register)) setWord(block, register, readRegister(lapic, register));
   }
   setWord(block, def.APIC_DFR, lapic.dfr);
   if (!lapic.isX2apic) return;

@@ -3,6 +3,7 @@
  */
 import * as abi from "../abi";
 import { traceEvent } from "../host";
+import { forgetTargets } from "./plain-targets";
 
 @unmanaged
 export class MessageRecord {
@@ -48,6 +49,7 @@ export let traceMask: u32 = 0;
 
 export function setTraceMask(mask: u32): void {
   traceMask = mask;
+  forgetTargets();
 }
 
 export function emitMessage(kind: u32): void {

@@ -167,7 +167,7 @@ export function writeMsr(vcpuIndex: u32, msr: u32, low: u32, high: u32): u32 {
 
 /** KVM_GET_LAPIC: the LAPIC's registers, 1,024 bytes, to the exchange area. */
 export function getLapic(vcpuIndex: u32): void {
-  saveLapic(Lapic.at(vcpuIndex), exchange, clockNs());
+  saveLapic(Lapic.at(vcpuIndex), exchange);
 }
 /** KVM_SET_LAPIC: takes them from there. @returns 1, or 0 when they hold another x2APIC ID */
 export function setLapic(vcpuIndex: u32): u32 {
@@ -248,10 +248,10 @@ export function offerKvm(features: u32): void {
 
 /** A message without a sender, as KVM_SIGNAL_MSI. @returns how many LAPICs accepted, or a negative error */
 export function raiseMsi(addressLow: u32, addressHigh: u32, data: u32): i32 {
-  return signalMsi(addressLow, addressHigh, data, clockNs());
+  return signalMsi(addressLow, addressHigh, data);
 }
 /** An entry of the I/O APIC's redirection table fires. @returns how many LAPICs accepted, or a negative error */
 export function raiseRte(low: u32, high: u32): i32 {
   leaveBlock();
-  return signalRte(low, high, clockNs());
+  return signalRte(low, high);
 }

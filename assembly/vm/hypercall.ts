@@ -9,7 +9,6 @@ import { offers } from "../cpu/features";
 import { is64 } from "../cpu/mode";
 import { Vcpu } from "../vcpu";
 import * as feature from "../x86/cpuid";
-import { preciseNs } from "./clock";
 
 const VAPIC_POLL_IRQ: u64 = 1;
 const KICK_CPU: u64 = 5;
@@ -28,7 +27,7 @@ export function hypercall(cpu: Vcpu): u64 {
       return 0;
     case KICK_CPU:
       if (!offers(feature.FEATURE_KVM_PV_UNHALT)) return KVM_ENOSYS;
-      pvKickCpu(<u32>cpu.rcx, preciseNs());
+      pvKickCpu(<u32>cpu.rcx);
       return 0;
     case SEND_IPI:
       if (!offers(feature.FEATURE_KVM_PV_SEND_IPI)) return KVM_ENOSYS;
@@ -41,13 +40,6 @@ export function hypercall(cpu: Vcpu): u64 {
 }
 
 function sendIpi(cpu: Vcpu, mask: u64, long: bool): u64 {
-  const count = pvSendIpi(
-    cpu.rbx & mask,
-    cpu.rcx & mask,
-    <u32>cpu.rdx,
-    <u32>cpu.rsi,
-    long,
-    preciseNs(),
-  );
+  const count = pvSendIpi(cpu.rbx & mask, cpu.rcx & mask, <u32>cpu.rdx, <u32>cpu.rsi, long);
   return <u64>(<i64>count);
 }

@@ -4,12 +4,22 @@
  * A write to the LAPIC may give the CPU something to do on its next instruction boundary: then it ends the block.
  */
 import { HALTED, RUNNABLE, TRACE_CPU_MODE } from "../abi";
-import { Lapic } from "../apic/lapic";
+import { Lapic, X2APIC_MODE } from "../apic/lapic";
+import { writeIcr } from "../apic/icr";
 import { readMmio, writeMmio } from "../apic/mmio";
-import { MSR_APIC_BASE, msrValue, readApicMsr, writeApicMsr, writeX2apicMsr } from "../apic/msr";
-import { readCr8, writeCr8 } from "../apic/priority";
+import {
+  isEoiWrite,
+  isIcrWrite,
+  MSR_APIC_BASE,
+  msrValue,
+  readApicMsr,
+  writeApicMsr,
+  writeX2apicMsr,
+} from "../apic/msr";
+import { eoi, readCr8, writeCr8 } from "../apic/priority";
 import { setWake as setLapicWake } from "../apic/requests";
-import { blockEnd, leaveBlock } from "../cpu/control";
+import { setClock } from "../apic/time";
+import { leaveBlock } from "../cpu/control";
 import { noteDataAccess } from "../cpu/dr";
 import { lineWritten } from "../cpu/monitor";
 import { locateHere } from "../cpu/progress";
@@ -25,16 +35,17 @@ import { hypercall } from "./hypercall";
 import { isKvmClockMsr, readKvmClock, writeKvmClock } from "./kvm-clock";
 import { fetchPvEoi } from "./pv-eoi";
 import { wake } from "./run";
+import { markRunnable } from "./runnable";
 import { apicMode, emitCpu } from "./trace";
 
 function pageRead(cpu: Vcpu, offset: u32, size: u32): u32 {
   fetchPvEoi(cpu);
-  return readMmio(Lapic.of(cpu), offset, size, preciseNs());
+  return readMmio(Lapic.of(cpu), offset, size);
 }
 
 function pageWrite(cpu: Vcpu, offset: u32, size: u32, value: u32): void {
   fetchPvEoi(cpu);
-  writeMmio(Lapic.of(cpu), offset, size, value, preciseNs());
+  writeMmio(Lapic.of(cpu), offset, size, value);
   leaveIfRequested(cpu);
 }
 
@@ -48,15 +59,14 @@ function msrRead(cpu: Vcpu, msr: u32): bool {
     return true;
   }
   fetchPvEoi(cpu);
-  if (!readApicMsr(Lapic.of(cpu), msr, preciseNs())) return false;
+  if (!readApicMsr(Lapic.of(cpu), msr)) return false;
   setMsrValue(msrValue);
   return true;
 }
 
-/** @inline */
 function writeX2apic(cpu: Vcpu, msr: u32, value: u64): bool {
   fetchPvEoi(cpu);
-  if (!writeX2apicMsr(Lapic.of(cpu), msr, value, preciseNs())) return false;
+  if (!writeX2apicMsr(Lapic.of(cpu), msr, value)) return false;
   leaveIfRequested(cpu);
   return true;
 }
@@ -68,8 +78,27 @@ function writeX2apic(cpu: Vcpu, msr: u32, value: u64): bool {
  */
 export function regionWriteMsr(cpu: Vcpu, msr: u32, value: u64, left: u32): u32 {
   locateHere(left);
+  const lapic = Lapic.of(cpu);
+  // What interrupts spend their time with, in place.
+  if ((cpu.cpl | lapic.pvEoiPending | (~lapic.flags & X2APIC_MODE)) === 0) {
+    if (isIcrWrite(msr, value)) {
+      writeIcr(lapic, value);
+      return judgeRequests(cpu);
+    }
+    if (isEoiWrite(msr, value)) {
+      eoi(lapic);
+      return judgeRequests(cpu);
+    }
+  }
   if (cpu.cpl !== 0 || !writeX2apic(cpu, msr, value)) return REGION_REFUSED;
-  return blockEnd() === 0 ? REGION_LEAVES : REGION_GOES_ON;
+  return judgeRequests(cpu);
+}
+
+/** Whether a region goes on after a write to the LAPIC. @inline */
+function judgeRequests(cpu: Vcpu): u32 {
+  if (cpu.request === 0) return REGION_GOES_ON;
+  leaveBlock();
+  return REGION_LEAVES;
 }
 
 function msrWrite(cpu: Vcpu, msr: u32, value: u64): bool {
@@ -80,7 +109,7 @@ function msrWrite(cpu: Vcpu, msr: u32, value: u64): bool {
   }
   fetchPvEoi(cpu);
   const modeBefore = apicMode(cpu);
-  if (!writeApicMsr(Lapic.of(cpu), msr, value, preciseNs())) return false;
+  if (!writeApicMsr(Lapic.of(cpu), msr, value)) return false;
   leaveIfRequested(cpu);
   // The register page may have moved.
   if (msr === MSR_APIC_BASE) {
@@ -115,7 +144,8 @@ function wakeMonitor(cpu: Vcpu): void {
 export function connect(): void {
   setApicPage(pageRead, pageWrite);
   setPlatform(msrRead, msrWrite, cr8Read, cr8Write, now, hypercall, takeLapicInterrupt);
-  setLapicWake(wake);
+  setLapicWake(markRunnable);
+  setClock(preciseNs);
   setMonitorWake(wakeMonitor);
   setLineWritten(lineWritten);
   setDataAccess(noteDataAccess);

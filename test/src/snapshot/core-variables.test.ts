@@ -14,6 +14,7 @@ const OTHERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "apic/ids": "dense denseCount sparse sparseBits",
     "apic/map": "xapicBits xapicBytes",
     "apic/requests": "wake",
+    "apic/time": "clock",
     "mem/hooks": "apicPageRead apicPageWrite codeWritten lineWritten dataAccess",
     "mem/code-map": "masks watches",
     "cpu/block": "hash pages losses arena mostLosses",
@@ -30,8 +31,9 @@ const OTHERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "vm/clock": "sharersOf",
     "vm/runnable": "runnableCount",
   },
-  // Decoded code: a restored machine decodes anew.
+  // A restored machine decodes code anew, and looks up who takes IPIs.
   cache: {
+    "apic/plain-targets": "isFilled",
     "cpu/block": "arenaNext generation",
   },
   // The host's wishes, which it says again for each run.
@@ -43,6 +45,7 @@ const OTHERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   scratch: {
     "state-areas": "start end",
     "apic/msr": "msrValue",
+    "apic/time": "given",
     "cpu/control": "yieldSlice stepHandled",
     "cpu/decode": "at end short lastAttributes",
     "cpu/platform": "msrValue",
@@ -100,6 +103,7 @@ const MEMORY: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "mem/space": "buckets",
   },
   cache: {
+    "apic/plain-targets": "entries",
     "mem/code-map": "masks",
     "cpu/block": "hash pages losses arena jumps",
     "cpu/known-gate": "entries",
