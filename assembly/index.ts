@@ -4,4 +4,4 @@ export * from "./apic/exports";
 export * from "./cpu/region";
 export * from "./fpu/x87-region";
 export * from "./vm/exports";
-export { regionWriteMsr } from "./vm/platform";
+export * from "./vm/region";

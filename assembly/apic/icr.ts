@@ -26,6 +26,11 @@ const NOT_PLAIN: u32 =
   def.ICR_LEVEL_TRIGGERED |
   (3 << def.ICR_SHORTHAND_SHIFT);
 
+/** High half in xAPIC mode: the destination. @inline */
+export function writeIcrHigh(lapic: Lapic, value: u32): void {
+  lapic.icr2 = value & 0xff000000;
+}
+
 /** Low half in xAPIC mode: sends to the destination in ICR high. A software-disabled LAPIC sends, too. @inline */
 export function writeIcrLow(lapic: Lapic, value: u32): void {
   const low = value & ~def.ICR_DELIVERY_STATUS;

@@ -6,7 +6,7 @@
  */
 import * as def from "../x86/apicdef";
 import { raiseError } from "./accept";
-import { writeIcrLow } from "./icr";
+import { writeIcrHigh, writeIcrLow } from "./icr";
 import { Lapic } from "./lapic";
 import { rebuild } from "./map";
 import { policy } from "./policy";
@@ -55,7 +55,7 @@ export function writeMmio(lapic: Lapic, offset: u32, size: u32, value: u32): voi
       writeIcrLow(lapic, value);
       return;
     case def.APIC_ICR_HIGH:
-      lapic.icr2 = value & 0xff000000;
+      writeIcrHigh(lapic, value);
       return;
     default:
       if (writeRegister(lapic, register, value)) return;

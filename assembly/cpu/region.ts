@@ -3,25 +3,11 @@
  *
  * A region is a function (cpu, left) => left: blocks of one page, entered at the first, which retires instructions as
  * long as `left` covers the next block. It holds registers in locals; when it returns the record is exact, RIP included.
- * Its memory accesses never fault and never reach a device: where one could, the region returns before the instruction,
- * and the interpreter does it.
+ * Its memory accesses (region-memory.ts) never fault and reach no device but the LAPIC (vm/region.ts): where one could,
+ * the region returns before the instruction, and the interpreter does it.
  */
 import * as abi from "../op-abi";
-import { isCodeLine, pageHasCode } from "../mem/code-map";
-import { ACCESS_WRITE, NO_GPA, translate } from "../mem/paging";
-import { accessOf } from "../mem/access";
-import { apicPageRead, apicPageWrite } from "../mem/hooks";
-import { isPlainMemory, isPlainRam } from "../mem/physical";
-import {
-  fillTlb,
-  findDevice,
-  TAG_SLOW,
-  tlbDeviceRead,
-  tlbDeviceWrite,
-  tlbRead,
-  tlbWrite,
-} from "../mem/tlb";
-import { ramBase } from "../layout";
+import { tlbRead, tlbWrite } from "../mem/tlb";
 import { Vcpu } from "../vcpu";
 import { FEATURE_SSE, FEATURE_SSE2 } from "../x86/cpuid";
 import { findBlock } from "./block";
@@ -44,76 +30,8 @@ import { hlt, pause } from "./system";
 import { divideWide, remainder } from "./wide";
 
 export { setTranslateAfter } from "./heat";
+export { writeMemory as regionWrite } from "./region-memory";
 export { dropAll as forgetBlocks } from "./block";
-
-/** Guest-physical address of an access inside one page of plain memory; NO_GPA: the interpreter must do it. */
-function plainMemory(cpu: Vcpu, gva: u64, size: u32, access: u32): u64 {
-  if ((<u32>gva & 0xfff) + size > 0x1000 || (cpu.tlbTag & 3) === TAG_SLOW) return NO_GPA;
-  const devices = access & ACCESS_WRITE ? tlbDeviceWrite : tlbDeviceRead;
-  if (findDevice(devices, gva, cpu.tlbTag) !== NO_GPA) return NO_GPA;
-  const gpa = translate(cpu, gva, accessOf(cpu, cpu.tlbTag) | access);
-  if (gpa === NO_GPA) {
-    // The interpreter raises it again.
-    cpu.fault = 0;
-    return NO_GPA;
-  }
-  // The walk itself may have written to decoded code.
-  if (blockEnd() === 0) return NO_GPA;
-  const isPlain = access & ACCESS_WRITE ? isPlainRam(cpu, gpa) : isPlainMemory(cpu, gpa);
-  return isPlain ? gpa : NO_GPA;
-}
-
-/** Where `regionRead` leaves what it read from a register of the local APIC. */
-const registerRead: usize = memory.data(8, 8);
-
-/** True for an access to a register of the local APIC in xAPIC mode. @param gpa - from `findDevice` */
-function isApicRegister(cpu: Vcpu, gpa: u64, size: u32): bool {
-  return size === 4 && (gpa & 0xfff) <= 0xffc && (gpa & ~(<u64>0xfff)) === cpu.apicPage;
-}
-
-/**
- * Host address for a read behind the TLB, or 0: leave the region. To read a register of the local APIC twice is no harm.
- *
- * @param left - instructions that may retire, the present one among them
- */
-export function regionRead(cpu: Vcpu, gva: u64, size: u32, left: u32): usize {
-  const device = findDevice(tlbDeviceRead, gva, cpu.tlbTag);
-  if (device !== NO_GPA && isApicRegister(cpu, device, size)) {
-    locateHere(left);
-    store<u32>(registerRead, apicPageRead(cpu, <u32>device & 0xfff, 4));
-    return registerRead;
-  }
-  const gpa = plainMemory(cpu, gva, size, 0);
-  if (gpa === NO_GPA) return 0;
-  fillTlb(tlbRead, gva, gpa, cpu.tlbTag);
-  return ramBase + <usize>gpa;
-}
-
-/** Host address for a write, or a read and a write, behind the TLB; or 0: leave the region. */
-export function regionWrite(cpu: Vcpu, gva: u64, size: u32): usize {
-  const gpa = plainMemory(cpu, gva, size, ACCESS_WRITE);
-  if (gpa === NO_GPA || isCodeLine(<u32>gpa, size)) return 0;
-  fillTlb(tlbRead, gva, gpa, cpu.tlbTag);
-  if (!pageHasCode(<u32>gpa)) fillTlb(tlbWrite, gva, gpa, cpu.tlbTag);
-  return ramBase + <usize>gpa;
-}
-
-/** A store behind the TLB: to RAM, or a register of the local APIC. @param left - as above @returns REGION_* */
-export function regionStore(cpu: Vcpu, gva: u64, size: u32, value: u64, left: u32): u32 {
-  const device = findDevice(tlbDeviceWrite, gva, cpu.tlbTag);
-  if (device !== NO_GPA && isApicRegister(cpu, device, size)) {
-    locateHere(left);
-    apicPageWrite(cpu, <u32>device & 0xfff, 4, <u32>value);
-    return blockEnd() === 0 ? abi.REGION_LEAVES : abi.REGION_GOES_ON;
-  }
-  const host = regionWrite(cpu, gva, size);
-  if (host === 0) return abi.REGION_REFUSED;
-  if (size === 8) store<u64>(host, value);
-  else if (size === 4) store<u32>(host, <u32>value);
-  else if (size === 2) store<u16>(host, <u16>value);
-  else store<u8>(host, <u8>value);
-  return abi.REGION_GOES_ON;
-}
 
 /**
  * Executes an instruction that is not translated. The record is exact but for RIP, which is that of the block.

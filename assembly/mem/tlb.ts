@@ -42,6 +42,13 @@ export function findDevice(array: usize, gva: u64, tag: u32): u64 {
   return load<u64>(entry, 8) | (gva & 0xfff);
 }
 
+/** True when `gva` is known to lie in this physical page, which is no plain RAM. @param page - all ones: never @inline */
+export function leadsTo(array: usize, gva: u64, tag: u32, page: u64): bool {
+  const entry = deviceEntry(array, gva, tag);
+  const sought = (gva & ~(<u64>0xfff)) | tag;
+  return ((load<u64>(entry) ^ sought) | (load<u64>(entry, 8) ^ page)) === 0;
+}
+
 /** Enters a translation of a page that is no plain RAM. @param array - tlbDeviceRead or tlbDeviceWrite */
 export function fillDevice(array: usize, gva: u64, gpa: u64, tag: u32): void {
   if ((tag & 3) === TAG_SLOW) return;

@@ -4,29 +4,18 @@
  * A write to the LAPIC may give the CPU something to do on its next instruction boundary: then it ends the block.
  */
 import { HALTED, RUNNABLE, TRACE_CPU_MODE } from "../abi";
-import { Lapic, X2APIC_MODE } from "../apic/lapic";
-import { writeIcr } from "../apic/icr";
+import { Lapic } from "../apic/lapic";
 import { readMmio, writeMmio } from "../apic/mmio";
-import {
-  isEoiWrite,
-  isIcrWrite,
-  MSR_APIC_BASE,
-  msrValue,
-  readApicMsr,
-  writeApicMsr,
-  writeX2apicMsr,
-} from "../apic/msr";
-import { eoi, readCr8, writeCr8 } from "../apic/priority";
+import { MSR_APIC_BASE, msrValue, readApicMsr, writeApicMsr, writeX2apicMsr } from "../apic/msr";
+import { readCr8, writeCr8 } from "../apic/priority";
 import { setWake as setLapicWake } from "../apic/requests";
 import { setClock } from "../apic/time";
 import { leaveBlock } from "../cpu/control";
 import { noteDataAccess } from "../cpu/dr";
 import { lineWritten } from "../cpu/monitor";
-import { locateHere } from "../cpu/progress";
 import { setMsrValue, setPlatform, setWake as setMonitorWake } from "../cpu/platform";
 import { setApicPage, setDataAccess, setLineWritten } from "../mem/hooks";
 import { flushTlb } from "../mem/space";
-import { REGION_GOES_ON, REGION_LEAVES, REGION_REFUSED } from "../op-abi";
 import { Vcpu } from "../vcpu";
 import { X2APIC_FIRST, X2APIC_LAST } from "../x86/msr";
 import { preciseNs } from "./clock";
@@ -38,12 +27,14 @@ import { wake } from "./run";
 import { markRunnable } from "./runnable";
 import { apicMode, emitCpu } from "./trace";
 
-function pageRead(cpu: Vcpu, offset: u32, size: u32): u32 {
+/** Reads the xAPIC page. @param offset - 0..4095; @param size - 1, 2 or 4 */
+export function pageRead(cpu: Vcpu, offset: u32, size: u32): u32 {
   fetchPvEoi(cpu);
   return readMmio(Lapic.of(cpu), offset, size);
 }
 
-function pageWrite(cpu: Vcpu, offset: u32, size: u32, value: u32): void {
+/** Writes it. */
+export function pageWrite(cpu: Vcpu, offset: u32, size: u32, value: u32): void {
   fetchPvEoi(cpu);
   writeMmio(Lapic.of(cpu), offset, size, value);
   leaveIfRequested(cpu);
@@ -64,41 +55,12 @@ function msrRead(cpu: Vcpu, msr: u32): bool {
   return true;
 }
 
-function writeX2apic(cpu: Vcpu, msr: u32, value: u64): bool {
+/** WRMSR of 800H-BFFH at privilege level 0. @returns false for #GP */
+export function writeX2apic(cpu: Vcpu, msr: u32, value: u64): bool {
   fetchPvEoi(cpu);
   if (!writeX2apicMsr(Lapic.of(cpu), msr, value)) return false;
   leaveIfRequested(cpu);
   return true;
-}
-
-/**
- * WRMSR to a register of the local APIC in x2APIC mode, from translated code (cpu/region.ts).
- *
- * @param left - instructions that may retire, this one among them @returns REGION_*
- */
-export function regionWriteMsr(cpu: Vcpu, msr: u32, value: u64, left: u32): u32 {
-  locateHere(left);
-  const lapic = Lapic.of(cpu);
-  // What interrupts spend their time with, in place.
-  if ((cpu.cpl | lapic.pvEoiPending | (~lapic.flags & X2APIC_MODE)) === 0) {
-    if (isIcrWrite(msr, value)) {
-      writeIcr(lapic, value);
-      return judgeRequests(cpu);
-    }
-    if (isEoiWrite(msr, value)) {
-      eoi(lapic);
-      return judgeRequests(cpu);
-    }
-  }
-  if (cpu.cpl !== 0 || !writeX2apic(cpu, msr, value)) return REGION_REFUSED;
-  return judgeRequests(cpu);
-}
-
-/** Whether a region goes on after a write to the LAPIC. @inline */
-function judgeRequests(cpu: Vcpu): u32 {
-  if (cpu.request === 0) return REGION_GOES_ON;
-  leaveBlock();
-  return REGION_LEAVES;
 }
 
 function msrWrite(cpu: Vcpu, msr: u32, value: u64): bool {

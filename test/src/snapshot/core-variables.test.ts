@@ -122,7 +122,7 @@ const MEMORY: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "vm/trace": "record",
     "vm/exports": "exchange",
     "cpu/control": "cell",
-    "cpu/region": "registerRead",
+    "vm/region": "registerRead",
     "cpu/task": "incoming",
     "cpu/block": "single window",
     "cpu/call-gate": "parameters",
