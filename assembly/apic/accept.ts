@@ -18,6 +18,9 @@ import { clearVector, setVector } from "./vectors";
 const NMI_QUEUE: u32 = 2;
 const NMI_QUEUE_BLOCKED: u32 = 1;
 
+/** Fields that are 0 in a Fixed, edge-triggered message. */
+export const NOT_EDGE: u32 = (7 << def.ICR_DELIVERY_MODE_SHIFT) | def.ICR_LEVEL_TRIGGERED;
+
 /**
  * Accepts a message.
  *
@@ -77,7 +80,12 @@ export function isIllegal(vector: u32): bool {
   return policy.errors !== 0 && vector < def.FIRST_LEGAL_VECTOR;
 }
 
-/** A legal Fixed interrupt, edge-triggered, for a software-enabled LAPIC. @inline */
+/** True for a Fixed, edge-triggered message that no policy calls illegal: `acceptEdge` is all that there is to it. @inline */
+export function isEdge(low: u32): bool {
+  return (low & NOT_EDGE) === 0 && (low & def.ICR_VECTOR) >= def.FIRST_LEGAL_VECTOR;
+}
+
+/** Accepts such a message. @param lapic - one that `acceptsFixed` @inline */
 export function acceptEdge(lapic: Lapic, vector: u32): void {
   if (lapic.tmrUsed !== 0) clearVector(lapic.tmr, vector);
   setPending(lapic, vector);

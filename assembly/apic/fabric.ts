@@ -9,7 +9,7 @@
 import { MAP_KVM_4_9, PATH_MAP, PATH_SCAN, PATH_SELF } from "../abi";
 import { vcpuCount } from "../layout";
 import * as def from "../x86/apicdef";
-import { accept } from "./accept";
+import { accept, acceptEdge, isEdge } from "./accept";
 import { isOwned, scanOwner, scanWinner, slotWinner } from "./arbitration";
 import { Lapic, PRESENT, X2APIC_MODE } from "./lapic";
 import { logicalMode, LOGICAL_DISABLED } from "./logical-map";
@@ -24,7 +24,8 @@ const NOBODY: i32 = -1;
 
 /** Flags that no LAPIC has. */
 const NO_FLAGS: u32 = 0xffffffff;
-const NOT_UNICAST: u32 = def.ICR_LOGICAL | (3 << def.ICR_SHORTHAND_SHIFT);
+/** Fields that are 0 in a message for one physical ID. */
+export const NOT_UNICAST: u32 = def.ICR_LOGICAL | (3 << def.ICR_SHORTHAND_SHIFT);
 const DELIVERY_MODE: u32 = 7 << def.ICR_DELIVERY_MODE_SHIFT;
 
 /**
@@ -138,11 +139,29 @@ function scan(msg: Message): i32 {
 
 /** What the scan comes to for a shorthand: no ID is compared. @param except - a vcpuIndex, or NO_SENDER */
 function deliverToAll(msg: Message, except: i32): i32 {
+  if (isEdge(msg.low)) return deliverEdgeToAll(msg, except);
   let accepted = NOBODY;
   for (let i: u32 = 0; i < vcpuCount; i++) {
     const lapic = Lapic.at(i);
     if (!lapic.isPresent || <i32>i === except) continue;
     accepted = max(accepted, 0) + <i32>deliver(lapic, msg);
+  }
+  return accepted;
+}
+
+/** The same for most interrupts, without deciding for each LAPIC what kind of message it is. */
+function deliverEdgeToAll(msg: Message, except: i32): i32 {
+  const vector = msg.low & def.ICR_VECTOR;
+  const number = msg.number;
+  let accepted = NOBODY;
+  for (let i: u32 = 0; i < vcpuCount; i++) {
+    const lapic = Lapic.at(i);
+    if (!lapic.isPresent || <i32>i === except) continue;
+    accepted = max(accepted, 0);
+    if (!lapic.acceptsFixed) continue;
+    accepted++;
+    lapic.acceptedMessage = number;
+    acceptEdge(lapic, vector);
   }
   return accepted;
 }

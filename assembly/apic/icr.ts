@@ -7,8 +7,8 @@
  */
 import { PATH_MAP, PATH_SELF } from "../abi";
 import * as def from "../x86/apicdef";
-import { isIllegal, raiseError } from "./accept";
-import { isBroadcastId } from "./fabric";
+import { isIllegal, NOT_EDGE, raiseError } from "./accept";
+import { isBroadcastId, NOT_UNICAST } from "./fabric";
 import { Lapic } from "./lapic";
 import { hasMap, mapOwner } from "./map";
 import { ORDINARY } from "./message";
@@ -19,12 +19,8 @@ import { isWatched, sendMessage, sendPlain } from "./transit";
 export const X2APIC_ICR_RESERVED: u32 = 0xfff32000;
 
 const TO_SELF: u32 = def.SELF << def.ICR_SHORTHAND_SHIFT;
-/** All are 0 in a plain IPI. */
-const NOT_PLAIN: u32 =
-  (7 << def.ICR_DELIVERY_MODE_SHIFT) |
-  def.ICR_LOGICAL |
-  def.ICR_LEVEL_TRIGGERED |
-  (3 << def.ICR_SHORTHAND_SHIFT);
+/** Fields that are 0 in a plain IPI. */
+const NOT_PLAIN: u32 = NOT_EDGE | NOT_UNICAST;
 
 /** High half in xAPIC mode: the destination. @inline */
 export function writeIcrHigh(lapic: Lapic, value: u32): void {
