@@ -164,8 +164,8 @@ export class Lapic {
   get deliverable(): i32 {
     if (!this.isPresent) return -1;
     const vector = highestVector(this.irr);
-    // -1 has every class bit set: sort it out before the comparison.
-    return vector >= 0 && (<u32>vector & CLASS) > (<u32>this.ppr & CLASS) ? vector : -1;
+    // Signed: -1, no vector, is below every class.
+    return vector >> 4 > <i32>(<u32>this.ppr >> 4) ? vector : -1;
   }
 
   /** LVT_TIMER_* of x86/apicdef.ts; 3 << 17 is reserved and runs no timer. */

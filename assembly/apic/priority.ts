@@ -66,10 +66,10 @@ function dropIntr(lapic: Lapic): void {
  * @returns the vector; with the knob `spurious` the SVR vector when the interrupt was overtaken by TPR; else -1. INTR
  * is down afterwards unless another vector can be delivered.
  *
+ * @param vector - what `highestPending` says
  * @inline
  */
-export function acknowledge(lapic: Lapic): i32 {
-  const vector = lapic.deliverable;
+export function acknowledgePending(lapic: Lapic, vector: i32): i32 {
   lapic.cpu.request &= ~REQ_INTERRUPT;
   if (vector < 0) return policy.spurious !== 0 && lapic.isPresent ? <i32>(lapic.svr & 0xff) : -1;
   clearVector(lapic.irr, vector);
@@ -77,6 +77,11 @@ export function acknowledge(lapic: Lapic): i32 {
   // It could only be delivered because its class is above TPR and above everything in service.
   lapic.ppr = <u8>(<u32>vector & CLASS);
   return vector;
+}
+
+/** The same, for who has not asked yet. */
+export function acknowledge(lapic: Lapic): i32 {
+  return acknowledgePending(lapic, highestPending(lapic));
 }
 
 /**

@@ -86,4 +86,39 @@ describe.each(BUILDS)("events at an instruction boundary (%s)", (build) => {
     expect(cpu.rip).toBe(BigInt(HANDLER + 0x101));
     expect(readU64(target, COUNT)).toBe(0n);
   });
+
+  const TPR = 0x808;
+  /** KVM's kick of a CPU travels as a remote read. */
+  const KICK_SELF = 0x40300n;
+
+  // what comes, code of the wait, IF, TPR, then: taken, where the CPU goes on or waits
+  it.each<[string, string, boolean, number, (cpu: Vcpu) => void, number, number]>([
+    ["HLT: an interrupt", "f4 f4", true, 0, (cpu) => raise(cpu, VECTOR), 1, 2],
+    ["HLT with IF = 0: no interrupt", "f4 f4", false, 0, (cpu) => raise(cpu, VECTOR), 0, 1],
+    ["HLT: no interrupt below TPR", "f4 f4", true, 0x60, (cpu) => raise(cpu, VECTOR), 0, 1],
+    ["HLT with IF = 0: an NMI", "f4 f4", false, 0, (cpu) => raise(cpu, NMI), 1, 2],
+    ["HLT with IF = 0: a kick", "f4 f4", false, 0, (cpu) => cpu.writeMsr(0x830, KICK_SELF), 0, 2],
+    ["STI, HLT: an interrupt", "fb f4 f4", false, 0, (cpu) => raise(cpu, VECTOR), 1, 3],
+    [
+      "HLT: an NMI before an interrupt, and then that",
+      "f4 f4 f4",
+      true,
+      0,
+      (cpu) => {
+        raise(cpu, VECTOR);
+        raise(cpu, NMI);
+      },
+      2,
+      2,
+    ],
+  ])("end a %s", async (_, code, isOpen, tpr, happen, taken, at) => {
+    const { target, cpu } = await prepare(code);
+    if (isOpen) cpu.rflags |= IF;
+    expect(cpu.writeMsr(TPR, BigInt(tpr))).toBe(true);
+    expect(target.run().reason).toBe("idle");
+    happen(cpu);
+    expect(target.run().reason).toBe("idle");
+    expect(readU64(target, COUNT)).toBe(BigInt(taken));
+    expect(cpu.rip - BigInt(CODE)).toBe(BigInt(at));
+  });
 });
