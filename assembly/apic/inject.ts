@@ -212,6 +212,11 @@ function hold(msg: Message, due: u64): void {
   if (msg.sender !== NO_SENDER) Lapic.at(msg.sender).cpu.request |= abi.REQ_TIMER;
 }
 
+/** How many messages are on hold. @inline */
+export function heldMessages(): u32 {
+  return state.held;
+}
+
 /** Time of the next delivery from hold, ns; all ones when none waits. */
 export function fabricDeadline(): u64 {
   let due = NO_DEADLINE;

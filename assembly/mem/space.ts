@@ -119,7 +119,7 @@ function spaceOf(cpu: Vcpu): u32 {
   return founded;
 }
 
-/** Takes `cpu` to the newest asid of a space. */
+/** Takes `cpu` to the newest asid of a space. @noinline */
 function enter(cpu: Vcpu, number: u32): void {
   const asid = Space.at(number).asid;
   cpu.space = number;
@@ -147,7 +147,7 @@ export function enterTlb(cpu: Vcpu): void {
   else if (Space.at(cpu.space).asid !== cpu.asid) enter(cpu, cpu.space);
 }
 
-/** `cpu` was of an earlier epoch. */
+/** `cpu` was of an earlier epoch. @noinline */
 function joinSpace(cpu: Vcpu): void {
   makeRoom();
   const number = spaceOf(cpu);

@@ -25,21 +25,25 @@ export function setInstructionNs(ns: u32): void {
   sharersOf = 0;
 }
 
-/** Starts a slice. @param sharers - vCPUs that run in turn, at least 1 */
+/** Starts a slice. @param sharers - vCPUs that run in turn, at least 1 @inline */
 export function beginSlice(sharers: u32): void {
-  if (sharers === sharersOf) return;
+  if (sharers !== sharersOf) share(sharers);
+}
+
+/** @noinline */
+function share(sharers: u32): void {
   sharersOf = sharers;
   perInstruction = instructionNs << FRACTION_BITS;
   if (sharers !== 1) perInstruction /= sharers;
   if (perInstruction === 0) perInstruction = 1;
 }
 
-/** Accounts instructions of the present slice. */
+/** Accounts instructions of the present slice. @inline */
 export function advance(instructions: u32): void {
   used += instructions;
 }
 
-/** Ends a slice: its time becomes part of the clock. */
+/** Ends a slice: its time becomes part of the clock. @inline */
 export function endSlice(): void {
   const total = fraction + used * perInstruction;
   time += total >> FRACTION_BITS;

@@ -39,8 +39,8 @@ import { FEATURE_TSC_DEADLINE, FEATURE_X2APIC, WORD_KVM_EAX } from "../x86/cpuid
 import { AR_DPL, AR_DPL_SHIFT } from "../x86/descriptor";
 import { clockNs, preciseNs, setInstructionNs as storeInstructionNs } from "./clock";
 import { connect } from "./platform";
-import { placeRunnable } from "./runnable";
-import { current, run as runMachine, setStop, step as stepVcpu, totalRetired, wake } from "./run";
+import { markRunnable, placeRunnable } from "./runnable";
+import { current, run as runMachine, setStop, step as stepVcpu, totalRetired } from "./run";
 import { checkRestored, listAreas } from "./snapshot";
 import { hashState } from "./state-hash";
 import { placeTimers, updateTimer } from "./timers";
@@ -220,7 +220,7 @@ export function setExtInt(vcpuIndex: u32, level: u32): void {
   const cpu = vcpu(vcpuIndex);
   if (level) {
     cpu.request |= REQ_EXTINT;
-    wake(vcpuIndex);
+    markRunnable(vcpuIndex);
   } else cpu.request &= ~REQ_EXTINT;
 }
 

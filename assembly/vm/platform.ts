@@ -23,7 +23,6 @@ import { takeLapicInterrupt } from "./events";
 import { hypercall } from "./hypercall";
 import { isKvmClockMsr, readKvmClock, writeKvmClock } from "./kvm-clock";
 import { fetchPvEoi } from "./pv-eoi";
-import { wake } from "./run";
 import { markRunnable } from "./runnable";
 import { apicMode, emitCpu } from "./trace";
 
@@ -99,7 +98,7 @@ function now(cpu: Vcpu): u64 {
 /** The line that MWAIT waits for was stored to. */
 function wakeMonitor(cpu: Vcpu): void {
   if (cpu.runState === HALTED) cpu.runState = RUNNABLE;
-  wake(cpu.index);
+  markRunnable(cpu.index);
 }
 
 /** Connects the parts. Once, at creation. */

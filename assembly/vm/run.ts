@@ -12,12 +12,9 @@ import {
   EXIT_SHUTDOWN,
   EXIT_STOP,
   EXIT_TIME,
-  HALTED,
   REQ_TIMER,
   RUNNABLE,
   SHUTDOWN,
-  TRACE_CPU_IDLE,
-  TRACE_CPU_PARK,
 } from "../abi";
 import { Lapic, NO_DEADLINE } from "../apic/lapic";
 import { timerExpired } from "../apic/timer";
@@ -41,20 +38,20 @@ import { is64 } from "../cpu/mode";
 import { clearLastException, deliverFault } from "../cpu/interrupt";
 import { endExecute } from "../cpu/progress";
 import { execute } from "../cpu/run";
-import { wakesOnMasked } from "../cpu/monitor";
 import { enterTlb } from "../mem/space";
 import { SHADOW_MOV_SS, Vcpu } from "../vcpu";
-import { IF, RF, TF } from "../x86/eflags";
+import { RF, TF } from "../x86/eflags";
 import { advance, beginSlice, clockNs, endSlice, instructionsUntil, jumpTo } from "./clock";
-import { processEvents } from "./events";
+import { hasEvents, processEvents } from "./events";
 import { markRunnable, nextRunnable, runnableCount, unmarkRunnable } from "./runnable";
-import { nextDeadline, nextTimer, nextTimerDeadline, updateTimer } from "./timers";
-import { emitCpu } from "./trace";
+import { hasDeadline, nextDeadline, nextTimer, nextTimerDeadline, updateTimer } from "./timers";
+import { emitWait } from "./trace";
 import { vcpu } from "./vcpus";
 
 /** Instructions of a slice. Long enough that a switch costs little, short enough that a spin lock's holder runs soon. */
 const SLICE: u32 = 4096;
 const NEVER: u64 = -1;
+const NOBODY: Vcpu = changetype<Vcpu>(0);
 
 /** vcpuIndex of the vCPU whose slice it is. */
 export let current: u32 = 0;
@@ -73,16 +70,12 @@ export function requestStop(): void {
   setStopRequested(true);
 }
 
-/** The hook of apic/: a waiting vCPU has something to look at. */
-export function wake(vcpuIndex: u32): void {
-  markRunnable(vcpuIndex);
-}
-
 /** Fires the timers that are due, and delivers the messages that fault injection held back until now. @inline */
 function fireTimers(): void {
-  if (nextDeadline() !== NO_DEADLINE) fireDue();
+  if (hasDeadline()) fireDue();
 }
 
+/** @noinline */
 function fireDue(): void {
   const now = clockNs();
   fabricExpired(now);
@@ -95,31 +88,43 @@ function fireDue(): void {
   }
 }
 
-/** Chooses the vCPU of the next slice. @returns EXIT_BUDGET when there is one, or why there is none */
-function nextSlice(): u32 {
+/** Instructions until something happens by itself, at least 1 and at most `most`. @inline */
+function untilDeadline(most: u32): u32 {
+  return hasDeadline() ? untilNextDeadline(most) : most;
+}
+
+/** @noinline */
+function untilNextDeadline(most: u32): u32 {
+  return max<u32>(1, instructionsUntil(nextDeadline(), most));
+}
+
+/** All wait: time passes until the next timer. @returns false when the stop time comes first, or nothing ever @noinline */
+function passTime(): bool {
+  const wakeAt = min(nextDeadline(), stopTime);
+  if (wakeAt === NO_DEADLINE) return false;
+  jumpTo(wakeAt);
+  return wakeAt !== stopTime;
+}
+
+/** Begins the next slice. @returns whose it is; NOBODY: all wait, until the stop time or for ever @inline */
+function nextSlice(): Vcpu {
   for (;;) {
     fireTimers();
     const next = nextRunnable(current);
     if (next < 0) {
-      // All wait: time passes until the next timer.
-      const wakeAt = min(nextDeadline(), stopTime);
-      if (wakeAt === NO_DEADLINE) return EXIT_IDLE;
-      jumpTo(wakeAt);
-      if (wakeAt === stopTime) return EXIT_TIME;
+      if (!passTime()) return NOBODY;
       continue;
     }
     current = <u32>next;
-    const cpu = vcpu(current);
+    const cpu = vcpu(<u32>next);
     enterTlb(cpu);
-    // A trap of its last instruction comes first: `runSlice` delivers it before it looks at requests.
-    if (cpu.fault === 0 && !processEvents(cpu)) {
-      unmarkRunnable(current);
+    if (hasEvents(cpu) && !processEvents(cpu)) {
+      unmarkRunnable(<u32>next);
       continue;
     }
     beginSlice(runnableCount);
-    sliceLeft = instructionsUntil(nextDeadline(), SLICE);
-    if (sliceLeft === 0) sliceLeft = 1;
-    return EXIT_BUDGET;
+    sliceLeft = untilDeadline(SLICE);
+    return cpu;
   }
 }
 
@@ -131,15 +136,16 @@ function nextSlice(): u32 {
  */
 export function run(budget: u64): u32 {
   let left = budget;
-  if (sliceLeft !== 0) enterTlb(vcpu(current));
+  let cpu = vcpu(current);
+  if (sliceLeft !== 0) enterTlb(cpu);
   while (left > 0) {
     if (stopRequested) {
       setStopRequested(false);
       return EXIT_STOP;
     }
     if (sliceLeft === 0) {
-      const exit = nextSlice();
-      if (exit !== EXIT_BUDGET) return exit;
+      cpu = nextSlice();
+      if (cpu === NOBODY) return stopTime === NEVER ? EXIT_IDLE : EXIT_TIME;
     }
     let limit = sliceLeft;
     if (stopTime !== NEVER) {
@@ -147,23 +153,21 @@ export function run(budget: u64): u32 {
       if (limit === 0) return EXIT_TIME;
     }
     if (<u64>limit > left) limit = <u32>left;
-    const cpu = vcpu(current);
     const used = runSlice(cpu, limit);
     left -= used;
-    sliceLeft -= used;
-    if (cpu.runState !== RUNNABLE) {
-      sliceLeft = 0;
-      if (cpu.runState === HALTED) {
-        const isAwake = (cpu.eflags & IF) !== 0 || wakesOnMasked(cpu);
-        emitCpu(isAwake ? TRACE_CPU_IDLE : TRACE_CPU_PARK, cpu, 0);
-      }
-      // A request may have come meanwhile, or a kick before the HLT: then the scheduler looks at it.
-      if (cpu.request === 0 && Lapic.of(cpu).kicked === 0) unmarkRunnable(current);
-    } else if (yieldSlice) sliceLeft = 0;
-    else if (sliceLeft > 0)
-      sliceLeft = min(sliceLeft, max<u32>(1, instructionsUntil(nextDeadline(), sliceLeft)));
+    if (cpu.runState === RUNNABLE && !yieldSlice) {
+      sliceLeft -= used;
+      if (sliceLeft > 0) sliceLeft = untilDeadline(sliceLeft);
+      else endSlice();
+      continue;
+    }
+    sliceLeft = 0;
     setYieldSlice(false);
-    if (sliceLeft === 0) endSlice();
+    endSlice();
+    if (cpu.runState === RUNNABLE) continue;
+    emitWait(cpu);
+    // A request may have come meanwhile, or a kick before the HLT: then the scheduler looks at it.
+    if ((cpu.request | Lapic.of(cpu).kicked) === 0) unmarkRunnable(current);
     if (cpu.runState === SHUTDOWN) {
       unmarkRunnable(current);
       return EXIT_SHUTDOWN;
@@ -181,7 +185,7 @@ export function run(budget: u64): u32 {
  */
 function runSlice(cpu: Vcpu, limit: u32): u32 {
   let used: u32 = 0;
-  while (used < limit) {
+  do {
     if (cpu.fault !== 0) {
       deliverFault(cpu);
       used++;
@@ -195,27 +199,26 @@ function runSlice(cpu: Vcpu, limit: u32): u32 {
     }
     const done = runInstructions(cpu, limit - used);
     used += done;
-    if (cpu.runState !== RUNNABLE || stopRequested || yieldSlice) break;
+    if (((cpu.runState ^ RUNNABLE) | <u32>stopRequested | <u32>yieldSlice) !== 0) break;
     // A timer was armed: it may end the slice earlier.
     if (cpu.request & REQ_TIMER) {
       cpu.request &= ~REQ_TIMER;
       updateTimer(cpu.index);
       break;
     }
-  }
+  } while (used < limit);
   return used;
 }
 
-/** Runs up to `limit` instructions of `cpu`; one, where a trap or a shadow ends with the instruction. */
+/** Runs up to `limit` instructions of `cpu`; one, where a trap or a shadow ends with the instruction. @inline */
 function runInstructions(cpu: Vcpu, limit: u32): u32 {
   if (((cpu.eflags & (TF | RF)) | (<u32>cpu.dr7 & 0xff)) !== 0) return runCarefully(cpu, limit);
-  const alone = cpu.shadow !== 0;
+  if (cpu.shadow === 0) return executeAndCount(cpu, limit);
   cpu.shadow = 0;
-  setStepHandled(false);
-  return executeAndCount(cpu, alone ? 1 : limit);
+  return executeAndCount(cpu, 1);
 }
 
-/** `execute`, with what it retires on the clock and in the counts. */
+/** `execute`, with what it retires on the clock and in the counts. @inline */
 function executeAndCount(cpu: Vcpu, limit: u32): u32 {
   const done = execute(cpu, limit);
   cpu.retired += done;
@@ -225,7 +228,7 @@ function executeAndCount(cpu: Vcpu, limit: u32): u32 {
   return done;
 }
 
-/** `runInstructions` where single steps, breakpoints or RF are to be seen to. */
+/** `runInstructions` where single steps, breakpoints or RF are to be seen to. @noinline */
 function runCarefully(cpu: Vcpu, limit: u32): u32 {
   const traps = (cpu.eflags & TF) !== 0;
   const resumes = (cpu.eflags & RF) !== 0;

@@ -14,16 +14,12 @@ let level1: usize = 0;
 let level2: usize = 0;
 let level3: usize = 0;
 
-/** Level 0 has one word. */
-let isOneWord: bool = false;
-
 /** How many bits are set. */
 export let runnableCount: u32 = 0;
 
 /** Reserves the bitmap. */
 export function placeRunnable(capacity: u32): bool {
   const words = (<u64>capacity + 63) >> 6;
-  isOneWord = words === 1;
   level0 = reserve((words + 1) << 3, 64);
   level1 = reserve(((words >> 6) + 1) << 3, 64);
   level2 = reserve(((words >> 12) + 1) << 3, 64);
@@ -37,6 +33,7 @@ function base(level: u32): usize {
   return level === 2 ? level2 : level3;
 }
 
+/** Also the hook of apic/: a waiting vCPU has something to look at. */
 export function markRunnable(vcpuIndex: u32): void {
   const word = level0 + ((<usize>vcpuIndex >> 6) << 3);
   const old = load<u64>(word);
@@ -59,6 +56,7 @@ function markAbove(n: u32): void {
   }
 }
 
+/** @inline */
 export function unmarkRunnable(vcpuIndex: u32): void {
   const word = level0 + ((<usize>vcpuIndex >> 6) << 3);
   const old = load<u64>(word);
@@ -69,7 +67,7 @@ export function unmarkRunnable(vcpuIndex: u32): void {
   if (left === 0) unmarkAbove(vcpuIndex >> 6);
 }
 
-/** A word of level 0 has lost its last bit. @param n - which one */
+/** A word of level 0 has lost its last bit. @param n - which one @noinline */
 function unmarkAbove(n: u32): void {
   let at = n;
   for (let level: u32 = 1; level < LEVELS; level++) {
@@ -81,20 +79,25 @@ function unmarkAbove(n: u32): void {
   }
 }
 
-/** The first marked vCPU after `vcpuIndex`, around the end. @returns vcpuIndex, or -1 when none is marked */
+/**
+ * The first marked vCPU after `vcpuIndex`, around the end. Often all are in its word, or the next one is.
+ *
+ * @returns vcpuIndex, or -1 when none is marked
+ * @inline
+ */
 export function nextRunnable(vcpuIndex: u32): i32 {
-  if (runnableCount === 0) return -1;
-  // Up to 64 vCPUs are one word.
-  if (isOneWord) {
-    const word = load<u64>(level0);
-    const later = vcpuIndex < 63 ? word & (u64.MAX_VALUE << (vcpuIndex + 1)) : 0;
-    return <i32>ctz(later !== 0 ? later : word);
-  }
-  // Often all of them are in the word of this one, too.
   const word = load<u64>(level0 + ((<usize>vcpuIndex >> 6) << 3));
+  const after = vcpuIndex + 1;
+  if (<u32>popcnt(word) === runnableCount) {
+    if (word === 0) return -1;
+    return <i32>((vcpuIndex & ~63) | ((after + <u32>ctz(rotr<u64>(word, after))) & 63));
+  }
   const later = (word >> 1) >> (vcpuIndex & 63);
-  if (later !== 0) return <i32>(vcpuIndex + 1 + <u32>ctz(later));
-  if (<u32>popcnt(word) === runnableCount) return <i32>((vcpuIndex & ~63) | <u32>ctz(word));
+  return later !== 0 ? <i32>(after + <u32>ctz(later)) : findAround(vcpuIndex);
+}
+
+/** The same beyond the word of `vcpuIndex`; there is one. @noinline */
+function findAround(vcpuIndex: u32): i32 {
   const after = findFrom((vcpuIndex | 63) + 1);
   return after >= 0 ? after : findFrom(0);
 }

@@ -4,7 +4,7 @@
  * The deadline itself is the LAPIC's; the heap holds vcpuIndex, and each vCPU's place in it, so that a change costs
  * log(armed timers).
  */
-import { fabricDeadline } from "../apic/inject";
+import { fabricDeadline, heldMessages } from "../apic/inject";
 import { Lapic, NO_DEADLINE } from "../apic/lapic";
 import { reserve, vcpuCount } from "../layout";
 import { addArea } from "../state-areas";
@@ -34,6 +34,11 @@ function isBefore(a: u32, b: u32): bool {
   const deadlineA = Lapic.at(a).deadline;
   const deadlineB = Lapic.at(b).deadline;
   return deadlineA < deadlineB || (deadlineA === deadlineB && a < b);
+}
+
+/** False when nothing happens by itself: no timer is armed, no message on hold. @inline */
+export function hasDeadline(): bool {
+  return (count | heldMessages()) !== 0;
 }
 
 /** The earliest time at which something happens by itself, ns: a timer or a message on hold; or NO_DEADLINE. */

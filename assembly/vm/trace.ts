@@ -5,9 +5,11 @@
 import * as abi from "../abi";
 import { Lapic } from "../apic/lapic";
 import { traceMask } from "../apic/trace";
+import { wakesOnMasked } from "../cpu/monitor";
 import { traceEvent } from "../host";
 import { Vcpu } from "../vcpu";
 import { APIC_BASE_EN, APIC_BASE_EXTD } from "../x86/apicdef";
+import { IF } from "../x86/eflags";
 import { preciseNs } from "./clock";
 
 @unmanaged
@@ -31,6 +33,20 @@ export function apicMode(cpu: Vcpu): u32 {
 /** @param kind - TRACE_CPU_START with the start address, TRACE_CPU_MODE with the new mode, others @inline */
 export function emitCpu(kind: u32, cpu: Vcpu, value: u32): void {
   if (traceMask & ((<u32>1) << kind)) emit(kind, cpu, value);
+}
+
+const WAITS: u32 = (1 << abi.TRACE_CPU_IDLE) | (1 << abi.TRACE_CPU_PARK);
+
+/** A vCPU has left RUNNABLE by an instruction of its own: if it halted, says whether an interrupt can end that. @inline */
+export function emitWait(cpu: Vcpu): void {
+  if (traceMask & WAITS) traceWait(cpu);
+}
+
+/** @noinline */
+function traceWait(cpu: Vcpu): void {
+  if (cpu.runState !== abi.HALTED) return;
+  const isAwake = (cpu.eflags & IF) !== 0 || wakesOnMasked(cpu);
+  emitCpu(isAwake ? abi.TRACE_CPU_IDLE : abi.TRACE_CPU_PARK, cpu, 0);
 }
 
 function emit(kind: u32, cpu: Vcpu, value: u32): void {

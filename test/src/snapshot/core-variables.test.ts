@@ -21,7 +21,7 @@ const OTHERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "cpu/heat": "translateAfter",
     "cpu/platform": "apicMsrRead apicMsrWrite cr8Read cr8Write now hypercall takeInterrupt wake",
     "vm/timers": "heap places",
-    "vm/runnable": "level0 level1 level2 level3 isOneWord",
+    "vm/runnable": "level0 level1 level2 level3",
   },
   // Made anew when a machine is restored.
   derived: {
