@@ -54,6 +54,19 @@ function hasExtInt(cpu: Vcpu): bool {
   return (cpu.request & REQ_EXTINT) !== 0 && acceptsPic(Lapic.of(cpu));
 }
 
+/** True when a maskable interrupt is there and RFLAGS.IF lets it in. */
+function hasInterrupt(cpu: Vcpu): bool {
+  if (!(cpu.eflags & IF)) return false;
+  if (hasExtInt(cpu)) return true;
+  return (cpu.request & REQ_INTERRUPT) !== 0 && answersIntr(Lapic.of(cpu));
+}
+
+/** True when an interrupt is there that IF holds back, and the vCPU waits for such, too (MWAIT). */
+function hasMasked(cpu: Vcpu): bool {
+  if (!(cpu.request & REQ_INTERRUPT) || !wakesOnMasked(cpu)) return false;
+  return highestPending(Lapic.of(cpu)) >= 0;
+}
+
 function hasNmi(cpu: Vcpu): bool {
   return (cpu.request & REQ_NMI) !== 0 && !(cpu.nmi & NMI_BLOCKED);
 }
@@ -64,91 +77,48 @@ export function hasEvents(cpu: Vcpu): bool {
 }
 
 /**
- * Handles the request word of a vCPU at an instruction boundary; not before a fault or trap of its last instruction is
+ * Handles the request word of a vCPU at an instruction boundary, once a fault or trap of its last instruction is
  * delivered.
  *
- * Mostly there is an interrupt of the LAPIC that RFLAGS.IF lets in, and nothing else. That way is straight, and leaves
- * for one of the others where there is more.
+ * Mostly there is a vector of the LAPIC that nothing holds back, and nothing else: that way is straight.
  *
- * @returns true when the vCPU can run its next instruction
+ * @returns true when the vCPU can run its next instruction, unless the delivery of an event shut it down
  */
 export function processEvents(cpu: Vcpu): bool {
-  if (cpu.fault !== 0) return true;
-  if (cpu.request & (REQ_INIT | REQ_SIPI | REQ_TIMER)) takeSignals(cpu);
-  if (!(cpu.request & REQ_INTERRUPT)) return wakeAndTake(cpu, -1);
-  fetchPvEoi(cpu);
-  const pending = highestPending(Lapic.of(cpu));
+  const lapic = Lapic.of(cpu);
+  const more = cpu.fault | (cpu.request ^ REQ_INTERRUPT) | lapic.pvEoiPending;
+  if ((more | (~cpu.eflags & IF) | cpu.shadow) !== 0) return processAny(cpu);
+  const pending = highestPending(lapic);
+  if (pending < 0) return processAny(cpu);
   if (cpu.runState !== RUNNABLE) {
-    const more = (cpu.runState ^ HALTED) | <u32>(pending < 0) | (~cpu.eflags & IF);
-    if (more !== 0) return wakeAndTake(cpu, pending);
+    if (cpu.runState !== HALTED) return processAny(cpu);
     endHalt(cpu);
   }
-  if (cpu.request & ~REQ_INTERRUPT) return takeFirst(cpu, pending);
-  takePending(cpu, pending);
+  deliverPending(cpu, pending);
   return true;
 }
 
-/** INIT, SIPI, and a changed deadline: they come first, in any run state. @noinline */
-function takeSignals(cpu: Vcpu): void {
+/** `processEvents`, whatever there is. @noinline */
+function processAny(cpu: Vcpu): bool {
+  if (cpu.fault !== 0) return true;
   if (cpu.request & (REQ_INIT | REQ_SIPI)) takeReset(cpu);
   if (cpu.request & REQ_TIMER) {
     cpu.request &= ~REQ_TIMER;
     updateTimer(cpu.index);
   }
-}
-
-/**
- * Looks whether a vCPU has to wait, and takes an event if not.
- *
- * @param pending - what `highestPending` says, or -1 where INTR is down @returns as `processEvents` @noinline
- */
-function wakeAndTake(cpu: Vcpu, pending: i32): bool {
-  if (cpu.runState === HALTED && endsHalt(cpu, pending)) endHalt(cpu);
+  if (cpu.request & REQ_INTERRUPT) fetchPvEoi(cpu);
+  if (cpu.runState === HALTED && endsHalt(cpu)) endHalt(cpu);
   if (cpu.runState === SHUTDOWN && hasNmi(cpu)) cpu.runState = RUNNABLE;
-  if (cpu.runState === RUNNABLE) return takeFirst(cpu, pending);
   cpu.request &= ~(REQ_KICK | REQ_SMI);
-  return false;
-}
-
-/**
- * A kick counts even if it came before the HLT: a waiter that looks, is kicked, and halts then must not sleep (KVM
- * `kvm_vcpu_has_events`, `vcpu_block`).
- */
-function endsHalt(cpu: Vcpu, pending: i32): bool {
-  const lapic = Lapic.of(cpu);
-  if (lapic.kicked !== 0 || hasNmi(cpu)) return true;
-  // One that IF holds back ends the wait of an MWAIT that asks for that.
-  if (!(cpu.eflags & IF)) return pending >= 0 && wakesOnMasked(cpu);
-  return hasExtInt(cpu) || ((cpu.request & REQ_INTERRUPT) !== 0 && answersIntr(lapic));
-}
-
-/** A HLT or MWAIT is over, which uses a kick up. @inline */
-function endHalt(cpu: Vcpu): void {
-  Lapic.of(cpu).kicked = 0;
-  disarmMonitor(cpu);
-  cpu.runState = RUNNABLE;
-}
-
-/**
- * Takes one event: an NMI, the PIC's interrupt, the LAPIC's, in this order (KVM `kvm_cpu_get_interrupt`).
- *
- * @param pending - as above @returns true @noinline
- */
-function takeFirst(cpu: Vcpu, pending: i32): bool {
-  cpu.request &= ~(REQ_KICK | REQ_SMI);
-  const isHeld = cpu.shadow !== 0;
-  if (!isHeld && hasNmi(cpu)) takeNmi(cpu);
-  else if (!isHeld && cpu.eflags & IF && hasExtInt(cpu))
-    deliverInterrupt(cpu, acknowledgeExtInt() & 0xff, false);
-  else if (cpu.request & REQ_INTERRUPT) takePending(cpu, pending);
+  if (cpu.runState !== RUNNABLE) return false;
+  // One boundary, one event; the shadow of STI and MOV SS holds everything back for one instruction.
+  if (cpu.shadow === 0) {
+    if (hasNmi(cpu)) takeNmi(cpu);
+    else if (cpu.eflags & IF) takeInterrupt(cpu);
+    else if (cpu.request & REQ_INTERRUPT && !answersIntr(Lapic.of(cpu)))
+      cpu.request &= ~REQ_INTERRUPT;
+  }
   return true;
-}
-
-function takeNmi(cpu: Vcpu): void {
-  const queued = cpu.nmi >> NMI_QUEUED_SHIFT;
-  cpu.nmi = NMI_BLOCKED | ((queued > 0 ? queued - 1 : 0) << NMI_QUEUED_SHIFT);
-  if (queued <= 1) cpu.request &= ~REQ_NMI;
-  deliverInterrupt(cpu, NMI_VECTOR, true);
 }
 
 /**
@@ -165,20 +135,40 @@ export function takeLapicInterrupt(cpu: Vcpu): bool {
   return cpu.fault === 0 && cpu.runState === RUNNABLE;
 }
 
+/**
+ * A kick counts even if it came before the HLT: a waiter that looks, is kicked, and halts then must not sleep (KVM
+ * `kvm_vcpu_has_events`, `vcpu_block`).
+ */
+function endsHalt(cpu: Vcpu): bool {
+  return Lapic.of(cpu).kicked !== 0 || hasInterrupt(cpu) || hasNmi(cpu) || hasMasked(cpu);
+}
+
+/** A HLT or MWAIT is over, which uses a kick up. @inline */
+function endHalt(cpu: Vcpu): void {
+  Lapic.of(cpu).kicked = 0;
+  disarmMonitor(cpu);
+  cpu.runState = RUNNABLE;
+}
+
+function takeNmi(cpu: Vcpu): void {
+  const queued = cpu.nmi >> NMI_QUEUED_SHIFT;
+  cpu.nmi = NMI_BLOCKED | ((queued > 0 ? queued - 1 : 0) << NMI_QUEUED_SHIFT);
+  if (queued <= 1) cpu.request &= ~REQ_NMI;
+  deliverInterrupt(cpu, NMI_VECTOR, true);
+}
+
+/** With IF = 1, if there is one: ExtINT before the LAPIC, as KVM `kvm_cpu_get_interrupt`. */
+function takeInterrupt(cpu: Vcpu): void {
+  if (hasExtInt(cpu)) {
+    deliverInterrupt(cpu, acknowledgeExtInt() & 0xff, false);
+    return;
+  }
+  if (cpu.request & REQ_INTERRUPT) takeVector(cpu);
+}
+
 /** The LAPIC's, if it has one that can be delivered now. @inline */
 function takeVector(cpu: Vcpu): void {
   deliverPending(cpu, highestPending(Lapic.of(cpu)));
-}
-
-/**
- * INTR is up: takes the interrupt, if nothing holds it back; the shadow of STI and MOV SS does so for one instruction.
- *
- * @param pending - what `highestPending` says @inline
- */
-function takePending(cpu: Vcpu, pending: i32): void {
-  if (cpu.shadow !== 0) return;
-  if (cpu.eflags & IF) deliverPending(cpu, pending);
-  else if (!answersIntr(Lapic.of(cpu))) cpu.request &= ~REQ_INTERRUPT;
 }
 
 /** @param pending - what `highestPending` says @inline */
