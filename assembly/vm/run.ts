@@ -155,13 +155,12 @@ export function run(budget: u64): u32 {
     if (<u64>limit > left) limit = <u32>left;
     const used = runSlice(cpu, limit);
     left -= used;
-    if (cpu.runState === RUNNABLE && !yieldSlice) {
+    if (sliceLeft !== 0) {
       sliceLeft -= used;
       if (sliceLeft > 0) sliceLeft = untilDeadline(sliceLeft);
       else endSlice();
       continue;
     }
-    sliceLeft = 0;
     setYieldSlice(false);
     endSlice();
     if (cpu.runState === RUNNABLE) continue;
@@ -177,7 +176,7 @@ export function run(budget: u64): u32 {
 }
 
 /**
- * Runs one vCPU for at most `limit` instructions.
+ * Runs one vCPU for at most `limit` instructions. Sets `sliceLeft` to 0 where it waits or yields.
  *
  * A delivered fault counts as an instruction, so that a guest that only faults makes progress too.
  *
@@ -185,28 +184,31 @@ export function run(budget: u64): u32 {
  */
 function runSlice(cpu: Vcpu, limit: u32): u32 {
   let used: u32 = 0;
-  do {
-    if (cpu.fault !== 0) {
-      deliverFault(cpu);
-      used++;
-      advance(1);
-      if (cpu.runState !== RUNNABLE) break;
-      continue;
+  for (;;) {
+    if ((cpu.fault | cpu.request | (cpu.runState ^ RUNNABLE)) !== 0) {
+      if (cpu.fault !== 0) {
+        deliverFault(cpu);
+        used++;
+        advance(1);
+        if (cpu.runState !== RUNNABLE) break;
+        if (used === limit) return used;
+        continue;
+      }
+      // The delivery of an event may have ended in a shutdown.
+      if (cpu.runState !== RUNNABLE || !processEvents(cpu)) break;
+      if ((cpu.fault | (cpu.runState ^ RUNNABLE)) !== 0) continue;
     }
-    if (cpu.request !== 0) {
-      if (!processEvents(cpu)) break;
-      if (cpu.fault !== 0) continue;
-    }
-    const done = runInstructions(cpu, limit - used);
-    used += done;
-    if (((cpu.runState ^ RUNNABLE) | <u32>stopRequested | <u32>yieldSlice) !== 0) break;
+    used += runInstructions(cpu, limit - used);
+    if (((cpu.runState ^ RUNNABLE) | <u32>yieldSlice) !== 0) break;
+    if (used === limit || stopRequested) return used;
     // A timer was armed: it may end the slice earlier.
     if (cpu.request & REQ_TIMER) {
       cpu.request &= ~REQ_TIMER;
       updateTimer(cpu.index);
-      break;
+      return used;
     }
-  } while (used < limit);
+  }
+  sliceLeft = 0;
   return used;
 }
 
@@ -275,7 +277,7 @@ export function step(vcpuIndex: u32): u32 {
   if (!processEvents(cpu)) return cpu.runState === SHUTDOWN ? EXIT_SHUTDOWN : EXIT_IDLE;
   markRunnable(vcpuIndex);
   beginSlice(1);
-  if (cpu.fault === 0) runInstructions(cpu, 1);
+  if (cpu.fault === 0 && cpu.runState === RUNNABLE) runInstructions(cpu, 1);
   setYieldSlice(false);
   endSlice();
   if (cpu.fault !== 0) deliverAlone(cpu);

@@ -121,4 +121,29 @@ describe.each(BUILDS)("events at an instruction boundary (%s)", (build) => {
     expect(readU64(target, COUNT)).toBe(BigInt(taken));
     expect(cpu.rip - BigInt(CODE)).toBe(BigInt(at));
   });
+
+  // Without an IDT the interrupt is a #GP, that a #DF, and that a triple fault.
+  it.each([
+    ["halted", "f4 48 ff 03 f4", 1],
+    ["given its slice away", "f3 90 48 ff 03 f4", 2],
+  ])("shut a CPU down that has %s", async (_, code, at) => {
+    const { target, cpu } = await prepare(code);
+    cpu.idtr = { base: 0n, limit: 0 };
+    cpu.rflags |= IF;
+    target.run({ maxInstructions: 1 });
+    raise(cpu, VECTOR);
+    expect(target.run().reason).toBe("shutdown");
+    expect(cpu.runState).toBe("shutdown");
+    expect(cpu.rip - BigInt(CODE)).toBe(BigInt(at));
+    expect(readU64(target, COUNT)).toBe(0n);
+  });
+
+  it("shut a CPU down that is stepped", async () => {
+    const { target, cpu } = await prepare("48 ff 03");
+    cpu.idtr = { base: 0n, limit: 0 };
+    cpu.rflags |= IF;
+    raise(cpu, VECTOR);
+    expect(target.step(0).reason).toBe("shutdown");
+    expect(cpu.rip).toBe(BigInt(CODE));
+  });
 });

@@ -1,5 +1,6 @@
 /** Whose turn it is: vCPUs that run follow each other by vcpuIndex, around the end, whoever waits in between. */
 import { describe, expect, it } from "vitest";
+import type { Machine } from "../../../src/index.js";
 import { BUILDS, hex, longMode } from "../../support/machine.js";
 
 const START = 0x20000;
@@ -27,13 +28,22 @@ const TAKE_TURNS = `
 // dec di; jnz turn
 // hlt
 
+/** Real-address mode: counts for ever. */
+const COUNT_ON = "b8 00 30  8e d8  ff 06 00 00  eb fa"; // mov ax, 3000h; mov ds, ax; on: inc word [0]; jmp on
+
 describe.each(BUILDS)("the vCPUs that run (%s)", (build) => {
-  it.each([3, 64, 65, 150, 4200])("of %i take turns in order", async (cpus) => {
+  /** A halted boot CPU, and others that begin with `code`. */
+  async function start(cpus: number, code: string): Promise<Machine> {
     const target = await longMode(build, "f4", { cpus });
-    target.writeMemory(START, hex(TAKE_TURNS));
+    target.writeMemory(START, hex(code));
     const boot = target.vcpus[0]!;
     boot.writeMsr(0x1b, 0xfee00d00n);
     for (const message of [INIT_OTHERS, SIPI_OTHERS]) boot.writeMsr(0x830, message);
+    return target;
+  }
+
+  it.each([3, 64, 65, 150, 4200])("of %i take turns in order", async (cpus) => {
+    const target = await start(cpus, TAKE_TURNS);
     expect(target.run().reason).toBe("idle");
     const expected: number[] = [];
     for (let turn = 0; turn < 4; turn++)
@@ -42,5 +52,14 @@ describe.each(BUILDS)("the vCPUs that run (%s)", (build) => {
     expect(view.getUint16(0, true)).toBe(expected.length);
     const turns = expected.map((_, n) => view.getUint16(TURNS + 2 * n, true));
     expect(turns).toEqual(expected);
+  });
+
+  it("are not those that are taken out in the middle of their slice", async () => {
+    const target = await start(2, COUNT_ON);
+    expect(target.run({ maxInstructions: 20 }).reason).toBe("budget");
+    const before = target.readMemory(COUNT, 2);
+    target.unplug({ apicId: 1, force: true });
+    expect(target.run({ maxInstructions: 20 }).reason).toBe("idle");
+    expect(target.readMemory(COUNT, 2)).toEqual(before);
   });
 });
