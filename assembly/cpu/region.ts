@@ -44,32 +44,27 @@ export function regionExecute(cpu: Vcpu, op: Op, left: u32): i32 {
 }
 
 /**
- * CLI, STI, HLT, PAUSE: no general register and no arithmetic flag, so that the record need not be exact.
+ * HLT, PAUSE, CLI, STI: no general register and no arithmetic flag, and nothing that asks for the time, so that the
+ * record need not be exact.
  *
- * @param left - as above @returns REGION_*
+ * @returns REGION_*
  */
-export function regionControl(cpu: Vcpu, op: Op, left: u32): u32 {
-  locateHere(left);
-  switch (op.opcode) {
-    case 0xf4:
-      hlt(cpu, op);
-      break;
-    case 0xfa:
-      cli(cpu, op);
-      break;
-    case 0xfb:
-      sti(cpu, op);
-      break;
-    default:
-      pause(cpu, op);
-      break;
-  }
+export function regionControl(cpu: Vcpu, op: Op): u32 {
+  if (op.opcode === 0xf4) hlt(cpu, op);
+  else if (op.opcode === 0x90) pause(cpu, op);
+  else changeIf(cpu, op);
   if (cpu.fault !== 0) {
     // The interpreter raises it again.
     cpu.fault = 0;
     return abi.REGION_REFUSED;
   }
   return blockEnd() === 0 ? abi.REGION_LEAVES : abi.REGION_GOES_ON;
+}
+
+/** @noinline */
+function changeIf(cpu: Vcpu, op: Op): void {
+  if (op.opcode === 0xfa) cli(cpu, op);
+  else sti(cpu, op);
 }
 
 /** IRETQ. @param rsp - present value @returns false with nothing changed but RSP of the record: the interpreter has to */

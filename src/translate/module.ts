@@ -54,7 +54,7 @@ const TYPES: readonly { readonly from: readonly number[]; readonly to: readonly 
   { from: [I32, I32, I64, I64, I64], to: [] },
   { from: [I64, I64, I64], to: [I64] },
   { from: [], to: [I64] },
-  { from: [I32, I32, I32], to: [I32] },
+  { from: [I32, I32], to: [I32] },
   { from: [I32, I32, I64, I32], to: [I32] },
   { from: [I32, I64], to: [I32] },
   { from: [I32, I64, I32, I64, I32], to: [I32] },

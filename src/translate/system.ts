@@ -20,9 +20,7 @@ const IF = 0x200;
 /** An instruction that touches no general register and no arithmetic flag. It may end the region, or be refused. */
 export function control(e: Emitter, micro: MicroOp): void {
   const { code } = e;
-  code.get(L.cpu).i32(micro.at);
-  e.pushLeft();
-  code.call(CALL.control);
+  code.get(L.cpu).i32(micro.at).call(CALL.control);
   e.judge(micro);
 }
 
