@@ -30,11 +30,11 @@ export function beginSlice(sharers: u32): void {
   if (sharers !== sharersOf) share(sharers);
 }
 
-/** @noinline */
+/** Where all wait in turn the share is another in each slice: a division of 32 bits is the shorter one. @noinline */
 function share(sharers: u32): void {
   sharersOf = sharers;
-  perInstruction = instructionNs << FRACTION_BITS;
-  if (sharers !== 1) perInstruction /= sharers;
+  const alone = instructionNs << FRACTION_BITS;
+  perInstruction = alone >> 32 === 0 ? <u64>(<u32>alone / sharers) : alone / sharers;
   if (perInstruction === 0) perInstruction = 1;
 }
 

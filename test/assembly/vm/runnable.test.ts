@@ -33,8 +33,8 @@ const COUNT_ON = "b8 00 30  8e d8  ff 06 00 00  eb fa"; // mov ax, 3000h; mov ds
 
 describe.each(BUILDS)("the vCPUs that run (%s)", (build) => {
   /** A halted boot CPU, and others that begin with `code`. */
-  async function start(cpus: number, code: string): Promise<Machine> {
-    const target = await longMode(build, "f4", { cpus });
+  async function start(cpus: number, code: string, instructionNs = 1): Promise<Machine> {
+    const target = await longMode(build, "f4", { cpus, instructionNs });
     target.writeMemory(START, hex(code));
     const boot = target.vcpus[0]!;
     boot.writeMsr(0x1b, 0xfee00d00n);
@@ -61,5 +61,20 @@ describe.each(BUILDS)("the vCPUs that run (%s)", (build) => {
     target.unplug({ apicId: 1, force: true });
     expect(target.run({ maxInstructions: 20 }).reason).toBe("idle");
     expect(target.readMemory(COUNT, 2)).toEqual(before);
+  });
+
+  it.each([
+    [1, 1],
+    [3, 1],
+    [3, 255],
+    [3, 256],
+    [7, 1000],
+  ])("are %i at a time, with %i ns for an instruction", async (running, instructionNs) => {
+    const target = await start(1 + running, COUNT_ON, instructionNs);
+    target.run({ maxInstructions: 100 });
+    const before = target.virtualNs;
+    target.run({ maxInstructions: 40_000 * running });
+    const passed = target.virtualNs - before;
+    expect(Math.abs(passed - 40_000 * instructionNs)).toBeLessThan(3);
   });
 });
