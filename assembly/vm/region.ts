@@ -15,8 +15,11 @@ import { Vcpu } from "../vcpu";
 import { APIC_EOI, APIC_ICR_HIGH, APIC_ICR_LOW } from "../x86/apicdef";
 import { pageRead, pageWrite, writeX2apic } from "./platform";
 
-/** Where `regionRead` leaves what it read from a register. */
-const registerRead: usize = memory.data(8, 8);
+/**
+ * Where `regionRead` leaves what it read from a register. Not in the first page of memory: a region may compute with
+ * where the page of its operand would begin.
+ */
+const registerRead: usize = memory.data(0x1008, 8) + 0x1000;
 
 /** Whether a region goes on after a write to the LAPIC. @inline */
 function judgeRequest(cpu: Vcpu): u32 {

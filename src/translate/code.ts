@@ -13,6 +13,11 @@ export class Code {
   readonly bytes: number[] = [];
   #depth = 0;
 
+  /** How many blocks are open. */
+  get depth(): number {
+    return this.#depth;
+  }
+
   /** Instructions without operands in the code. */
   op(...opcodes: number[]): this {
     for (const opcode of opcodes) this.bytes.push(opcode);
@@ -142,6 +147,17 @@ export class Code {
   }
   return(): this {
     return this.op(W.return);
+  }
+
+  /** Branches to a block around all of this code. @param number - of the block, from the innermost */
+  brOut(number: number): this {
+    this.bytes.push(0x0c);
+    return this.unsigned(this.#depth + number);
+  }
+
+  /** What another writer wrote, with all of its blocks ended. */
+  append({ bytes }: Code): this {
+    return this.op(...bytes);
   }
 
   /** LEB128. @param value - 0 .. 2^32-1 */

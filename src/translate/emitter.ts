@@ -5,19 +5,21 @@
  */
 import * as abi from "../../assembly/abi.js";
 import * as op from "../../assembly/op-abi.js";
-import { Code, type Label } from "./code.js";
+import { Code } from "./code.js";
+import { Exits } from "./exits.js";
 import { Flags } from "./flags.js";
 import type { MicroOp } from "./micro-op.js";
 import { L, type Size } from "./locals.js";
 import { CALL } from "./module.js";
-import { StaticPages } from "./static-pages.js";
+import { Registers, TLB, type Uses } from "./registers.js";
+import { StaticPages, type Place } from "./static-pages.js";
 import { M, W } from "./wasm.js";
 import { Stack } from "./x87-stack.js";
 
-/** Where the record keeps the registers that a region reads and writes, found while it is emitted. */
-export class RegisterUse {
-  readonly read = new Set<number>();
-  readonly written = new Set<number>();
+/** What a region is found to use while its draft is emitted. */
+export class Findings {
+  /** Of registers, by instruction. */
+  readonly uses: Uses = new Map();
   /** x87 instructions are among its own. */
   x87 = false;
 }
@@ -41,21 +43,23 @@ export class Emitter {
   readonly flags = new Flags(this.code);
   readonly stack = new Stack(this.code);
   readonly around: Surroundings;
-  /** Registers used so far. */
-  readonly used = new RegisterUse();
-  /** Registers that the whole region uses: what is stored and loaded around calls. */
-  readonly #all: RegisterUse;
+  readonly found: Findings;
+  readonly registers: Registers;
+  readonly exits: Exits;
   readonly #pages = new StaticPages();
-  /** Set by the region's function. */
-  exitLabel!: Label;
   /** Offset in the page of the present block. */
   blockOffset = 0;
-  /** Instructions of the present block before the present one. */
+  /** Offset in the page of the present instruction. */
+  instructionOffset = 0;
+  /** Instructions before the present one that `left` still counts. */
   position = 0;
 
-  constructor(around: Surroundings, all: RegisterUse) {
+  /** @param isDraft - `found` is to be filled; else it is used */
+  constructor(around: Surroundings, found: Findings, isDraft: boolean) {
     this.around = around;
-    this.#all = all;
+    this.found = found;
+    this.registers = new Registers(this.code, found.uses, isDraft);
+    this.exits = new Exits(this);
   }
 
   /** Pushes a register. @param offset - in the vCPU record; odd: AH .. BH */
@@ -66,7 +70,7 @@ export class Emitter {
       return;
     }
     const number = offset >> 3;
-    this.used.read.add(number);
+    this.registers.read(number);
     code.get(L.gpr + number);
     if (size === 4) code.op(W.i32WrapI64, W.i64ExtendI32U);
     else if (size === 2) code.i64(0xffff).op(W.i64And);
@@ -81,9 +85,8 @@ export class Emitter {
     const { code } = this;
     const number = offset >> 3;
     const local = L.gpr + number;
-    this.used.written.add(number);
     if (size < 4) {
-      this.used.read.add(number);
+      this.registers.read(number);
       const shift = offset & 1 ? 8 : 0;
       const mask = size === 2 ? 0xffff : 0xff << shift;
       if (shift !== 0) code.i64(shift).op(W.i64Shl);
@@ -93,6 +96,7 @@ export class Emitter {
         .op(W.i64And, W.i64Or);
     }
     code.set(local);
+    this.registers.wrote(number);
   }
 
   /** Pushes the immediate in an operand size. */
@@ -139,49 +143,67 @@ export class Emitter {
 
   /** Pops a linear address; leaves the host address of a read in `address`, or the region. */
   toReadable(size: number): void {
-    this.#translate(size, this.around.tlbRead, CALL.read);
+    this.#lookUp(size, false, nothing, () => this.#ask(size, false));
   }
 
   /** As `toReadable`, for a write or for a read and a write. */
   toWritable(size: number): void {
-    this.#translate(size, this.around.tlbWrite, CALL.write);
-  }
-
-  #translate(size: number, tlb: number, slow: number): void {
-    this.#lookUp(size, tlb, nothing, () => this.#ask(size, slow));
+    this.#lookUp(size, true, nothing, () => this.#ask(size, true));
   }
 
   /** Has the core find `gva`, which the TLB does not have. */
-  #ask(size: number, slow: number): void {
+  #ask(size: number, isWrite: boolean): void {
     const { code } = this;
     code.get(L.cpu).get(L.gva).i32(size);
-    if (slow === CALL.read) this.pushLeft();
-    code.call(slow).tee(L.address).op(W.i32Eqz);
+    if (!isWrite) this.pushLeft();
+    code
+      .call(isWrite ? CALL.write : CALL.read)
+      .tee(L.address)
+      .op(W.i32Eqz);
     this.bailIf();
   }
 
   /** Pops a linear address into `gva`. What the TLB has, `found` takes up with its host address in `address`. */
-  #lookUp(size: number, tlb: number, found: () => void, missed: () => void): void {
+  #lookUp(size: number, isWrite: boolean, found: () => void, missed: () => void): void {
     const { code } = this;
-    code.tee(L.gva).i64(8).op(W.i64ShrU, W.i32WrapI64);
-    code.get(L.salt).op(W.i32Xor).i32(TLB_MASK).op(W.i32And).tee(L.address);
-    code.memory(M.i64Load, tlb);
+    this.#displacement = 0;
+    this.#pushTag(isWrite);
     code.get(L.gva);
     if (size > 1) code.i64(size - 1).op(W.i64Add);
     code.i64(PAGE_MASK).op(W.i64And).get(L.tag).op(W.i64Or, W.i64Eq);
     code.if();
-    code.get(L.address).memory(M.i32Load, tlb + 8);
-    code.get(L.gva).op(W.i32WrapI64, W.i32Add).set(L.address);
+    this.#pushHost(isWrite);
+    code.set(L.address);
     found();
     code.else();
     missed();
     code.end();
   }
 
-  /**
-   * Finds the memory operand. Where it is known, its host address is in `address` and `found` follows; else its linear
-   * address is in `gva` and `missed` follows.
-   */
+  /** Pops a linear address into `gva`, leaves the place of its entry in `address`; pushes the entry's tag. */
+  #pushTag(isWrite: boolean): void {
+    const { code } = this;
+    this.registers.read(TLB);
+    code.tee(L.gva).i64(8).op(W.i64ShrU, W.i32WrapI64);
+    code.get(L.salt).op(W.i32Xor).i32(TLB_MASK).op(W.i32And).tee(L.address);
+    code.memory(M.i64Load, this.#tlb(isWrite));
+  }
+
+  /** Pushes the host address of `gva` by the entry at `address`. */
+  #pushHost(isWrite: boolean): void {
+    const { code } = this;
+    code.get(L.address).memory(M.i32Load, this.#tlb(isWrite) + 8);
+    code.get(L.gva).op(W.i32WrapI64, W.i32Add);
+  }
+
+  #tlb(isWrite: boolean): number {
+    return isWrite ? this.around.tlbWrite : this.around.tlbRead;
+  }
+
+  /** What is to be added to `address`. */
+  #displacement = 0;
+
+  /** Finds the memory operand. Where it is known `found` follows; else its linear address is in `gva` and `missed` follows. */
   #find(
     micro: MicroOp,
     size: number,
@@ -189,26 +211,39 @@ export class Emitter {
     found: () => void,
     missed: () => void,
   ): void {
-    const { code, around } = this;
-    const tlb = isWrite ? around.tlbWrite : around.tlbRead;
     const place = this.#pages.placeOf(micro, this.blockOffset, size, isWrite);
     if (place === undefined) {
       this.effectiveAddress(micro);
-      this.#lookUp(size, tlb, found, missed);
-      return;
-    }
-    const { local, offset } = place;
-    const foundPage = () => {
-      code.get(L.address).i32(offset).op(W.i32Sub).set(local);
-      found();
-    };
-    code.get(local);
+      this.#lookUp(size, isWrite, found, missed);
+    } else this.#findInPage(micro, place, isWrite, found, missed);
+  }
+
+  /** The same for an operand whose page has a local. */
+  #findInPage(
+    micro: MicroOp,
+    { local, offset }: Place,
+    isWrite: boolean,
+    found: () => void,
+    missed: () => void,
+  ): void {
+    const { code } = this;
+    const done = code.block();
+    const known = code.block();
+    code.get(local).brIf(known);
+    this.offset({ ...micro, disp: micro.disp - offset });
+    this.#pushTag(isWrite);
+    code.get(L.gva).get(L.tag).op(W.i64Or, W.i64Eq);
     code.if();
-    code.get(local).i32(offset).op(W.i32Add).set(L.address);
+    this.#pushHost(isWrite);
+    code.set(local).br(known);
+    code.end();
+    code.get(L.gva).i64(offset).op(W.i64Add).set(L.gva);
+    missed();
+    code.get(L.address).i32(offset).op(W.i32Sub).set(L.address).br(done);
+    code.end();
+    code.get(local).set(L.address);
+    this.#displacement = offset;
     found();
-    code.else();
-    this.effectiveAddress(micro);
-    this.#lookUp(size, tlb, foundPage, missed);
     code.end();
   }
 
@@ -241,30 +276,41 @@ export class Emitter {
     code.if();
     code.get(L.i).i32(op.REGION_REFUSED).op(W.i32Eq);
     this.bailIf();
-    this.leave(this.blockOffset + micro.end, this.position + 1);
+    this.exits.leave(this.blockOffset + micro.end, this.position + 1);
     code.end();
   }
 
-  /** Leaves the host address of the memory operand in `address`, to be read; or the region. */
+  /** Finds the memory operand for the functions below, to be read; or leaves the region. */
   readable(micro: MicroOp, size: number): void {
-    this.#find(micro, size, false, nothing, () => this.#ask(size, CALL.read));
+    this.#find(micro, size, false, nothing, () => this.#ask(size, false));
   }
 
   /** As `readable`, for a write or for a read and a write. */
   writable(micro: MicroOp, size: number): void {
-    this.#find(micro, size, true, nothing, () => this.#ask(size, CALL.write));
+    this.#find(micro, size, true, nothing, () => this.#ask(size, true));
   }
 
-  /** Pushes what is at `address` plus `offset`. */
+  /** Pushes the host address of what was found. */
+  pushAddress(): Code {
+    const { code } = this;
+    code.get(L.address);
+    if (this.#displacement !== 0) code.i32(this.#displacement).op(W.i32Add);
+    return code;
+  }
+
+  /** Pushes what was found, or what lies `offset` behind its start. */
   loadAddress(size: Size, offset = 0): void {
     const load = { 1: M.i64Load8U, 2: M.i64Load16U, 4: M.i64Load32U, 8: M.i64Load } as const;
-    this.code.get(L.address).memory(load[size], offset);
+    this.code.get(L.address).memory(load[size], this.#displacement + offset);
   }
 
-  /** Stores `value` (a local) at `address` plus `offset`. */
+  /** Stores `value` (a local) there. */
   storeAddress(size: Size, value: number, offset = 0): void {
     const store = { 1: M.i64Store8, 2: M.i64Store16, 4: M.i64Store32, 8: M.i64Store } as const;
-    this.code.get(L.address).get(value).memory(store[size], offset);
+    this.code
+      .get(L.address)
+      .get(value)
+      .memory(store[size], this.#displacement + offset);
   }
 
   /** Pushes the memory operand. */
@@ -281,7 +327,7 @@ export class Emitter {
 
   /** Leaves the region before the present instruction: the interpreter does it. Ends the code of this path. */
   bail(): void {
-    this.leave(this.instructionOffset, this.position);
+    this.exits.bail(this.instructionOffset, this.position);
   }
 
   /** Pops a condition, and leaves the region before the present instruction where it holds. */
@@ -291,17 +337,7 @@ export class Emitter {
     this.code.end();
   }
 
-  /** Offset in the page of the present instruction; set with `position`. */
-  instructionOffset = 0;
-
-  /** Leaves the region. @param offset - of RIP in the page; @param retired - instructions of the present block */
-  leave(offset: number, retired: number): void {
-    const { code } = this;
-    this.retire(retired);
-    code.i32(offset).set(L.exit).br(this.exitLabel);
-  }
-
-  /** Takes instructions of the present block off what is left. */
+  /** Takes instructions off what is left. */
   retire(count: number): void {
     if (count > 0) this.code.get(L.left).i32(count).op(W.i32Sub).set(L.left);
   }
@@ -311,10 +347,11 @@ export class Emitter {
 
   /** Executes the present instruction in the core, with the record exact; the region may end there. */
   outOfLine(micro: MicroOp): void {
-    const { code } = this;
+    const { code, found, flags, registers, stack } = this;
     this.callsToCore++;
-    this.storeRegisters();
-    this.flags.store();
+    registers.store();
+    if (found.x87) stack.store();
+    flags.store();
     code.get(L.cpu).get(L.page).i64(this.blockOffset).op(W.i64Add).memory(M.i64Store, abi.VCPU_RIP);
     code.get(L.cpu).i32(micro.at);
     this.pushLeft();
@@ -324,9 +361,10 @@ export class Emitter {
     code.get(L.i).return();
     code.end();
     this.#pages.forget(code);
-    this.loadRecord();
-    this.flags.state = "record";
-    this.stack.forget();
+    registers.forget();
+    if (found.x87) stack.load();
+    flags.state = "record";
+    stack.forget();
   }
 
   /** CF = OF = `i` (0 or 1); the other flags stay. Carry out of the top bit, none into it, or neither. */
@@ -338,33 +376,8 @@ export class Emitter {
     code.get(L.i).i32(31).op(W.i32Shl, W.i32Or).memory(M.i32Store, abi.VCPU_FLAG_AUX);
   }
 
-  /** To be called before segment registers change: x87 pointers have selectors of their own. */
-  beforeSegments(): void {
-    if (this.#all.x87) this.stack.storePointers();
-  }
-
-  /** Stores the registers that the region changes. */
-  storeRegisters(): void {
-    if (this.#all.x87) this.stack.store();
-    for (const number of this.#all.written) {
-      this.code
-        .get(L.cpu)
-        .get(L.gpr + number)
-        .memory(M.i64Store, abi.VCPU_GPR + number * 8);
-    }
-  }
-
-  /** Loads what the region holds in locals. */
-  loadRecord(): void {
-    const { code } = this;
-    for (const number of new Set([...this.#all.read, ...this.#all.written])) {
-      code
-        .get(L.cpu)
-        .memory(M.i64Load, abi.VCPU_GPR + number * 8)
-        .set(L.gpr + number);
-    }
-    if (this.#all.x87) this.stack.load();
-    code.get(L.cpu).memory(M.i64Load32U, abi.VCPU_TLB_TAG).set(L.tag);
-    code.get(L.cpu).memory(M.i32Load, abi.VCPU_TLB_SALT).i32(4).op(W.i32Shl).set(L.salt);
+  /** To be called before segment registers or `page` change: x87 pointers are of what these are now. */
+  settlePointers(): void {
+    if (this.found.x87) this.stack.storePointers();
   }
 }

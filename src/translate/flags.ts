@@ -15,7 +15,12 @@ import { M, W } from "./wasm.js";
 export type FlagState = { readonly operation: number; readonly size: Size } | "unknown" | "record";
 
 const SIZE_CODE = { 1: 0, 2: 1, 4: 2, 8: 3 } as const;
+const EXTEND = { 1: W.i64Extend8S, 2: W.i64Extend16S, 4: W.i64Extend32S } as const;
+/** Operations whose flags the core stores. */
+const CALLED = new Set([op.PENDING_SHL, op.PENDING_SHR, op.PENDING_SAR]);
+const AUX_CARRY = 0x80000000;
 const AUX_CARRY_SHIFT = 31;
+const AUX_HALF = 8;
 /** CF = 1 with OF = 0; a parity that is not that of the result. */
 const AUX_LESS = 0xc0000000;
 const AUX_PARITY = 0x100;
@@ -44,17 +49,71 @@ export class Flags {
   }
 
   /** Has the core store what the locals say is pending. */
-  callStore(): void {
+  #callStore(): void {
     this.#code.get(L.cpu).get(L.pending).get(L.a).get(L.b).get(L.result).call(CALL.flags);
   }
 
   /** Stores pending flags into the record. */
   store(): void {
     if (this.state === "record") return;
-    const code = this.#code;
-    this.callStore();
-    code.i32(op.PENDING_NONE).set(L.pending);
+    this.put();
+    this.#code.i32(op.PENDING_NONE).set(L.pending);
     this.state = "record";
+  }
+
+  /** The same on a way out: what is pending remains so for the code that follows. */
+  put(): void {
+    const { state } = this;
+    const code = this.#code;
+    if (state === "record") return;
+    if (state === "unknown") {
+      code.get(L.pending).if();
+      this.#callStore();
+      code.end();
+    } else this.#putPending(state.operation, state.size);
+  }
+
+  #putPending(operation: number, size: Size): void {
+    const code = this.#code;
+    if (CALLED.has(operation)) return this.#callStore();
+    code.get(L.cpu).get(L.result);
+    if (size !== 8) code.op(EXTEND[size]);
+    code.memory(M.i64Store, abi.VCPU_FLAG_RESULT);
+    code.get(L.cpu);
+    if (operation === op.PENDING_LOGIC) code.i32(0);
+    else if (isIncrement(operation)) this.#placeStep(operation, size);
+    else {
+      this.#carries(operation);
+      this.#placeCarries(size);
+    }
+    code.memory(M.i32Store, abi.VCPU_FLAG_AUX);
+  }
+
+  /** Pops a carry vector, pushes it as the record has it. */
+  #placeCarries(size: Size): void {
+    const code = this.#code;
+    code
+      .tee(L.gva)
+      .i64(size * 8 - 2)
+      .op(W.i64ShrU, W.i32WrapI64);
+    code.i32(30).op(W.i32Shl);
+    code.get(L.gva).op(W.i32WrapI64).i32(AUX_HALF).op(W.i32And, W.i32Or);
+  }
+
+  /** Pushes the same of INC or DEC: the carry is the one before, and the overflow stays. */
+  #placeStep(operation: number, size: Size): void {
+    const code = this.#code;
+    const isInc = operation === op.PENDING_INC;
+    const one = () => code.i64(1);
+    code.get(L.result);
+    one()
+      .op(isInc ? W.i64Sub : W.i64Add)
+      .set(L.a);
+    this.#carries(isInc ? op.PENDING_ADD : op.PENDING_SUB, one);
+    this.#placeCarries(size);
+    code.op(W.i64ExtendI32U).tee(L.gva);
+    code.get(L.b).i64(AUX_CARRY_SHIFT).op(W.i64Shl, W.i64Xor).i64(AUX_CARRY).op(W.i64And);
+    code.tee(L.a).get(L.a).i64(1).op(W.i64ShrU, W.i64Xor).get(L.gva).op(W.i64Xor, W.i32WrapI64);
   }
 
   /**
@@ -86,7 +145,7 @@ export class Flags {
         .i32(op.PENDING_INC >> 3)
         .op(W.i32Ne);
       code.if();
-      this.callStore();
+      this.#callStore();
       this.#recordedCarry();
       code.op(W.i64ExtendI32U).set(L.b);
       code.end();
@@ -286,18 +345,19 @@ export class Flags {
     }
   }
 
-  /** Pushes the carries out of all bits of ADC or SBB. */
-  #carries(operation: number): void {
+  /** Pushes the carries or borrows out of all bits. @param second - pushes the second operand */
+  #carries(operation: number, second = () => this.#code.get(L.b)): void {
     const code = this.#code;
+    const isSum = operation === op.PENDING_ADD || operation === op.PENDING_ADC;
     const first = () => {
       code.get(L.a);
-      if (operation === op.PENDING_SBB) code.i64(-1).op(W.i64Xor);
+      if (!isSum) code.i64(-1).op(W.i64Xor);
     };
     first();
-    code.get(L.b).op(W.i64And);
+    second().op(W.i64And);
     first();
-    code.get(L.b).op(W.i64Or).get(L.result);
-    if (operation === op.PENDING_ADC) code.i64(-1).op(W.i64Xor);
+    second().op(W.i64Or).get(L.result);
+    if (isSum) code.i64(-1).op(W.i64Xor);
     code.op(W.i64And, W.i64Or);
   }
 

@@ -5,8 +5,9 @@
 import * as abi from "../../assembly/abi.js";
 import * as op from "../../assembly/op-abi.js";
 import type { Code, Label } from "./code.js";
-import { Emitter, RegisterUse, type Surroundings } from "./emitter.js";
+import { Emitter, Findings, type Surroundings } from "./emitter.js";
 import type { FlagState } from "./flags.js";
+import { heldAt } from "./flow.js";
 import { translateOp } from "./instruction.js";
 import { L } from "./locals.js";
 import type { MicroOp } from "./micro-op.js";
@@ -21,6 +22,7 @@ import {
   type Node,
   type Region,
 } from "./region.js";
+import { NOTHING, type Held } from "./registers.js";
 import { M, W } from "./wasm.js";
 
 /** Of a region without a loop. */
@@ -29,12 +31,18 @@ const LEAST_OPS = 8;
 /** @returns the function's body without its last `end`, or undefined where interpreting is faster */
 export function emitRegion(region: Region, around: Surroundings): Code | undefined {
   // Once to learn which registers it uses, once in earnest.
-  const draft = new RegionFunction(around, new RegisterUse());
-  draft.emit(region.first);
-  if (!pays(region, draft.emitter.callsToCore)) return undefined;
-  const final = new RegionFunction(around, draft.emitter.used);
-  final.emit(region.first);
-  return final.emitter.code;
+  const found = new Findings();
+  const draft = new Emitter(around, found, true);
+  new RegionFunction(draft, NOWHERE).emit(region.first);
+  if (!pays(region, draft.callsToCore)) return undefined;
+  const inner = new Emitter(around, found, false);
+  new RegionFunction(inner, heldAt(region.nodes, found.uses)).emit(region.first);
+  const outer = new Emitter(around, found, false);
+  const { code, exits, stack } = outer;
+  code.get(L.cpu).memory(M.i64Load, abi.VCPU_RIP).i64(-0x1000).op(W.i64And).set(L.page);
+  if (found.x87) stack.load();
+  exits.wrap(inner);
+  return code;
 }
 
 /** Entering a region costs as much as interpreting a few instructions, and so does each call to the core. */
@@ -43,109 +51,129 @@ function pays({ nodes }: Region, callsToCore: number): boolean {
   return callsToCore * 2 <= count && (count >= LEAST_OPS || nodes.some(({ isLoop }) => isLoop));
 }
 
+/** What is known of the path that leads to a node. */
+interface Path {
+  readonly flags: FlagState;
+  /** Instructions that `left` still counts. */
+  readonly retired: number;
+  /** `left` is no less. */
+  readonly least: number;
+}
+
+/** Where paths meet. */
+const ANY_PATH: Path = { flags: "unknown", retired: 0, least: 0 };
+
+/** What is held where a node begins, while that is not known yet. */
+const NOWHERE: ReadonlyMap<Node, Held> = new Map();
+
 class RegionFunction {
   readonly emitter: Emitter;
+  readonly #held: ReadonlyMap<Node, Held>;
   /** Where backward edges go. */
   readonly #loops = new Map<Node, Label>();
   /** Where forward edges go, to nodes with several. */
   readonly #merges = new Map<Node, Label>();
 
-  constructor(around: Surroundings, all: RegisterUse) {
-    this.emitter = new Emitter(around, all);
+  /** @param held - at the start of each node, as far as it is known */
+  constructor(emitter: Emitter, held: ReadonlyMap<Node, Held>) {
+    this.emitter = emitter;
+    this.#held = held;
   }
 
   emit(first: Node): void {
-    const { emitter } = this;
-    const { code } = emitter;
-    code.get(L.cpu).memory(M.i64Load, abi.VCPU_RIP).i64(-0x1000).op(W.i64And).set(L.page);
-    emitter.loadRecord();
-    emitter.exitLabel = code.block();
-    this.#tree(first, "unknown", 0);
-    code.end();
-    emitter.storeRegisters();
-    code.get(L.pending);
-    code.if();
-    emitter.flags.callStore();
-    code.end();
-    code.get(L.cpu).get(L.page).get(L.exit).op(W.i64ExtendI32S, W.i64Add);
-    if (!emitter.around.is64) code.op(W.i32WrapI64, W.i64ExtendI32U);
-    code.memory(M.i64Store, abi.VCPU_RIP).get(L.left);
+    this.#tree(first, { flags: "unknown", retired: 0, least: 0 });
   }
 
-  /** A node and all that it dominates. @param sure - `left` is known to be no less */
-  #tree(node: Node, state: FlagState, sure: number): void {
-    const { code, flags, stack } = this.emitter;
+  /** A node and all that it dominates. */
+  #tree(node: Node, path: Path): void {
+    const { code, flags, registers, stack } = this.emitter;
     const merges = node.children.filter((child) => child.entries > 1);
     merges.sort((a, b) => b.order - a.order);
-    if (node.isLoop) this.#loops.set(node, code.loop());
+    if (node.isLoop) {
+      this.#meet(node, path.retired);
+      this.#loops.set(node, code.loop());
+    }
     for (const merge of merges) this.#merges.set(merge, code.block());
-    flags.state = node.isLoop ? "unknown" : state;
+    flags.state = node.isLoop ? "unknown" : path.flags;
     if (flags.state === "unknown") stack.forget();
-    this.#body(node, node.isLoop ? 0 : sure);
+    this.#body(node, node.isLoop ? ANY_PATH : path);
     for (const merge of merges.reverse()) {
       code.end();
-      this.#tree(merge, "unknown", 0);
+      registers.held = this.#held.get(merge) ?? NOTHING;
+      this.#tree(merge, ANY_PATH);
     }
     if (node.isLoop) code.end();
   }
 
-  #body(node: Node, sure: number): void {
+  /** Before a node that several paths lead to: brings this one to what they have in common. */
+  #meet(node: Node, retired: number): void {
     const { emitter } = this;
-    const { code } = emitter;
+    const held = this.#held.get(node) ?? NOTHING;
+    emitter.retire(retired);
+    emitter.registers.load(held.loaded);
+    emitter.registers.held = held;
+  }
+
+  #body(node: Node, path: Path): void {
+    const { emitter } = this;
+    const { code, exits, registers } = emitter;
     const { ops } = node.block;
-    emitter.blockOffset = node.offset;
-    if (sure < ops.length) {
-      code.get(L.left).i32(ops.length).op(W.i32LtS);
+    const { retired } = path;
+    const least = Math.max(path.least, retired + ops.length);
+    if (path.least < least) {
+      code.get(L.left).i32(least).op(W.i32LtS);
       code.if();
-      emitter.leave(node.offset, 0);
+      exits.bail(node.offset, retired);
       code.end();
     }
-    const least = Math.max(sure, ops.length);
     for (let index = 0; index < ops.length; index++) {
       const micro = ops[index]!;
       emitter.blockOffset = node.offset;
-      emitter.position = index;
+      emitter.position = retired + index;
       emitter.instructionOffset = node.offset + micro.end - micro.length;
+      registers.begin(micro);
       const run = stackRun(ops, index);
       if (run.length > 1) {
         const size = (micro.handler - op.PUSH) & 1 ? 8 : 4;
         if (micro.handler < op.POP) pushAll(emitter, run, size);
         else popAll(emitter, run, size);
         index += run.length - 1;
-      } else if (isConditionalJump(micro)) this.#conditionalJump(node, micro, least);
+      } else if (isConditionalJump(micro)) this.#conditionalJump(node, index, least);
       else if (isJump(micro)) {
         this.#checkDirect(node, micro);
-        return this.#take(node, micro, least);
+        return this.#take(node, index, least);
       } else if (isCall(micro)) {
         this.#checkDirect(node, micro);
         this.#pushReturn(node, micro, micro.handler === op.CALL ? 4 : 8);
-        return this.#take(node, micro, least);
+        return this.#take(node, index, least);
       } else if (isReturn(micro)) {
         return this.#return(node, micro.handler === op.RET ? 4 : 8, least);
       } else if (isIndirect(micro)) return this.#indirect(node, micro);
       else if (!translateOp(emitter, ops, index)) return emitter.bail();
     }
-    this.#follow(node, node.next, node.offset + node.block.length, ops.length, least);
+    this.#follow(node, node.next, node.offset + node.block.length, retired + ops.length, least);
   }
 
   /**
    * Goes on at another node, or leaves for an offset in the page.
    *
-   * @param retired - instructions that `left` still counts; @param least - what `left` is no less than, with these
+   * @param retired - instructions that `left` still counts; @param least - what `left` is no less than
    */
   #follow(from: Node, to: Node | undefined, offset: number, retired: number, least: number): void {
     const { emitter } = this;
-    if (to === undefined) return emitter.leave(offset, retired);
-    emitter.retire(retired);
-    if (to.order <= from.order) emitter.code.br(this.#loops.get(to)!);
-    else if (to.entries > 1) emitter.code.br(this.#merges.get(to)!);
-    else this.#tree(to, emitter.flags.state, least - retired);
+    if (to === undefined) return emitter.exits.leave(offset, retired);
+    const isBack = to.order <= from.order;
+    if (!isBack && to.entries === 1) {
+      return this.#tree(to, { flags: emitter.flags.state, retired, least });
+    }
+    this.#meet(to, retired);
+    emitter.code.br((isBack ? this.#loops : this.#merges).get(to)!);
   }
 
-  /** The taken branch of the present instruction. */
-  #take(node: Node, micro: MicroOp, least: number): void {
-    const { position } = this.emitter;
-    this.#follow(node, node.taken.get(position), targetOf(node, micro), position + 1, least);
+  /** The taken branch of the present instruction. @param index - its place in the block */
+  #take(node: Node, index: number, least: number): void {
+    const target = targetOf(node, node.block.ops[index]!);
+    this.#follow(node, node.taken.get(index), target, this.emitter.position + 1, least);
   }
 
   /** A direct branch out of the page may go to an address that is not canonical. */
@@ -156,16 +184,26 @@ class RegionFunction {
     this.#checkTarget(8);
   }
 
-  #conditionalJump(node: Node, micro: MicroOp, least: number): void {
-    const { code, flags, stack } = this.emitter;
-    flags.condition(micro.opcode & 15);
-    const { state } = flags;
-    const { known } = stack;
+  #conditionalJump(node: Node, index: number, least: number): void {
+    const { code, flags } = this.emitter;
+    flags.condition(node.block.ops[index]!.opcode & 15);
     code.if();
-    this.#checkDirect(node, micro);
-    this.#take(node, micro, least);
+    this.#aside(() => {
+      this.#checkDirect(node, node.block.ops[index]!);
+      this.#take(node, index, least);
+    });
     code.end();
+  }
+
+  /** Emits a path that does not come back: what is known goes on as it was before it. */
+  #aside(emit: () => void): void {
+    const { flags, registers, stack } = this.emitter;
+    const { state } = flags;
+    const { held } = registers;
+    const { known } = stack;
+    emit();
     flags.state = state;
+    registers.held = held;
     stack.known = known;
   }
 
@@ -184,31 +222,27 @@ class RegionFunction {
   #return(node: Node, size: 4 | 8, least: number): void {
     const { emitter } = this;
     const { code } = emitter;
+    const retired = emitter.position + 1;
     peekValue(emitter, size);
     this.#checkTarget(size);
     moveStack(emitter, size, size);
-    emitter.retire(emitter.position + 1);
-    const { state } = emitter.flags;
-    const { known } = emitter.stack;
     for (const site of node.returns) {
       code.get(L.z).get(L.page).i64(site.offset).op(W.i64Add, W.i64Eq);
       code.if();
-      this.#follow(node, site, 0, 0, least - emitter.position - 1);
+      this.#aside(() => this.#follow(node, site, 0, retired, least));
       code.end();
-      emitter.flags.state = state;
-      emitter.stack.known = known;
     }
-    this.#leaveTo();
+    this.#leaveTo(retired);
   }
 
   /** JMP and CALL through a register or memory, 64-bit. */
   #indirect(node: Node, micro: MicroOp): void {
     const { emitter } = this;
+    const retired = emitter.position + 1;
     emitter.readRm(micro, 8);
     this.#checkTarget(8);
     if (micro.handler >= op.CALL_R) this.#pushReturn(node, micro, 8);
-    emitter.retire(emitter.position + 1);
-    this.#leaveTo();
+    this.#leaveTo(retired);
   }
 
   /** Pops a target into `z`; one that is not canonical is the interpreter's. */
@@ -221,9 +255,10 @@ class RegionFunction {
   }
 
   /** Leaves the region for the address in `z`. */
-  #leaveTo(): void {
-    const { emitter } = this;
-    emitter.code.get(L.z).set(L.page);
-    emitter.leave(0, 0);
+  #leaveTo(retired: number): void {
+    const { code, exits } = this.emitter;
+    this.emitter.settlePointers();
+    code.get(L.z).set(L.page);
+    exits.leave(0, retired);
   }
 }

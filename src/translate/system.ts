@@ -56,7 +56,7 @@ export function setInterrupts(e: Emitter, micro: MicroOp): void {
 
 /** WRMSR: of x2APIC registers the short way, of all others as any instruction that the core executes. */
 export function writeMsr(e: Emitter, micro: MicroOp): void {
-  const { code, flags } = e;
+  const { code, flags, registers } = e;
   e.readRegister(RCX, 4);
   code.op(W.i32WrapI64).tee(L.j).i32(op.X2APIC_SHIFT).op(W.i32ShrU);
   code.i32(op.X2APIC_FIRST >> op.X2APIC_SHIFT).op(W.i32Eq);
@@ -70,7 +70,10 @@ export function writeMsr(e: Emitter, micro: MicroOp): void {
   code.call(CALL.writeMsr);
   e.judge(micro);
   code.else();
+  const { held } = registers;
   e.outOfLine(micro);
+  registers.load(held.loaded);
+  registers.held = held;
   code.end();
   // In one case the locals have the flags, in the other the record.
   flags.state = "unknown";
@@ -78,19 +81,15 @@ export function writeMsr(e: Emitter, micro: MicroOp): void {
 
 /** IRETQ, where the short way of the core does it. */
 export function interruptReturn(e: Emitter): void {
-  const { code, flags } = e;
-  e.beforeSegments();
+  const { code, exits, flags, found, registers, stack } = e;
+  e.settlePointers();
   code.get(L.cpu);
   e.readRegister(RSP, 8);
   code.call(CALL.interruptReturn).op(W.i32Eqz);
-  code.if();
-  e.bail();
-  code.end();
-  code.get(L.cpu).memory(M.i64Load, RSP);
-  e.writeRegister(RSP, 8);
-  // It has loaded all flags.
-  code.i32(op.PENDING_NONE).set(L.pending);
+  e.bailIf();
+  // It has loaded RSP, RIP and all flags.
+  registers.store(~(1 << (RSP >> 3)));
+  if (found.x87) stack.store();
   flags.state = "record";
-  code.get(L.cpu).memory(M.i64Load, abi.VCPU_RIP).set(L.page);
-  e.leave(0, e.position + 1);
+  exits.leaveExact(e.position + 1);
 }

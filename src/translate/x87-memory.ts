@@ -64,7 +64,7 @@ const FNSTSW = 47;
 
 /** @returns false when it is executed in the core: nothing was emitted */
 export function translateX87Memory(e: Emitter, micro: MicroOp, form: number): boolean {
-  const { code, stack } = e;
+  const { stack } = e;
   const group = form >> 3;
   if ((group & 1) === 0) {
     const { size, isInteger } = ARITHMETIC[group >> 1]!;
@@ -88,15 +88,16 @@ export function translateX87Memory(e: Emitter, micro: MicroOp, form: number): bo
   else if (form === FLD_80) {
     requireX87(e, 0, 1 << 7);
     e.readable(micro, 10);
-    code.get(L.address).memory(M.i32Load16U, 8).set(L.high);
-    code.get(L.address).memory(M.i64Load).set(L.sig);
+    e.pushAddress().memory(M.i32Load16U, 8).set(L.high);
+    e.pushAddress().memory(M.i64Load).set(L.sig);
     pushNumber(e);
     setStatus(e);
   } else if (form === FSTP_80) {
     requireX87(e, 1, 0);
     e.writable(micro, 10);
-    code.get(L.address);
-    stack.high(0).memory(M.i32Store16, 8).get(L.address);
+    e.pushAddress();
+    stack.high(0).memory(M.i32Store16, 8);
+    e.pushAddress();
     stack.sig(0).memory(M.i64Store);
     setStatus(e);
     stack.pop();
@@ -112,14 +113,14 @@ function control(e: Emitter, micro: MicroOp, form: number): boolean {
   requireX87(e, 0, 0);
   if (form !== FLDCW) {
     e.writable(micro, 2);
-    code.get(L.address);
+    e.pushAddress();
     if (form === FNSTCW) code.get(L.fcw);
     else stack.status();
     code.memory(M.i32Store16);
     return true;
   }
   e.readable(micro, 2);
-  code.get(L.address).memory(M.i32Load16U).i32(FCW_WRITABLE).op(W.i32And);
+  e.pushAddress().memory(M.i32Load16U).i32(FCW_WRITABLE).op(W.i32And);
   code.i32(FCW_FIXED).op(W.i32Or).tee(L.i);
   // With an exception unmasked that was raised before, it would become pending.
   code.i32(FCW_MASKS).op(W.i32And).i32(FCW_MASKS).op(W.i32Ne);
@@ -137,7 +138,8 @@ function storeNumber(
   const { code, stack } = e;
   requireX87(e, 1, 0);
   e.writable(micro, size);
-  code.get(L.fcw).get(L.address);
+  code.get(L.fcw);
+  e.pushAddress();
   stack.high(0);
   stack.sig(0);
   if (isInteger) code.i32(size).call(CALL.storeInteger);

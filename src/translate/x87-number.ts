@@ -58,7 +58,7 @@ export function loadNumber(
 ): void {
   const { code } = e;
   e.readable(micro, size);
-  code.get(L.address);
+  e.pushAddress();
   if (isInteger) {
     code.memory(INTEGER_LOAD[size]).set(L.x);
     fromInteger(e);

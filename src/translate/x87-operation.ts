@@ -20,7 +20,7 @@ const DIV = 6;
 
 /** Leaves the region unless x87 instructions can be done and registers are full and empty: masks of ST(i). */
 export function requireX87(e: Emitter, full: number, empty: number): void {
-  e.used.x87 = true;
+  e.found.x87 = true;
   if (e.stack.lacks(full, empty)) e.bailIf();
 }
 

@@ -91,6 +91,13 @@ describe("a hot loop with interrupts", () => {
     expect(end).toMatchObject({ reason: "idle", instructions: 2 + 80 * 17 + 1 });
   });
 
+  it("keeps the address of the last x87 instruction over an indirect jump", async () => {
+    // xor ebx,ebx; fninit; lea rax,[rel B]; L: fld1; fstp st0; 4 * nop; jmp rax; B: inc ebx; cmp ebx,80; jb L; hlt
+    const code = `31 db db e3 48 8d 05 0a 00 00 00 d9 e8 dd d8 90 90 90 90 ff e0 ff c3 83 fb 50 72 ef f4`;
+    const end = await commonEnd((how) => longMode("release", code, how));
+    expect(end).toMatchObject({ reason: "idle", instructions: 3 + 80 * 10 + 1 });
+  });
+
   it("sends and ends interrupts through the registers of xAPIC mode", async () => {
     // mov dword [SVR],1ffh; xor ebx,ebx; sti; L: mov rsi,[IPIS]; P: test dword [ICR],1000h; jnz P;
     // mov dword [ICR high],0; mov dword [ICR],44050h; cmp rsi,[IPIS]; je L; inc ebx; cmp ebx,80; jne L;
