@@ -12,7 +12,7 @@ import type { MicroOp } from "./micro-op.js";
 import { L, type Size } from "./locals.js";
 import { CALL } from "./module.js";
 import { Registers, TLB, type Uses } from "./registers.js";
-import { StaticPages, type Place } from "./static-pages.js";
+import { StaticPages, type Page } from "./static-pages.js";
 import { M, W } from "./wasm.js";
 import { Stack } from "./x87-stack.js";
 
@@ -20,6 +20,7 @@ import { Stack } from "./x87-stack.js";
 export class Findings {
   /** Of registers, by instruction. */
   readonly uses: Uses = new Map();
+  readonly pages = new StaticPages();
   /** x87 instructions are among its own. */
   x87 = false;
 }
@@ -46,7 +47,6 @@ export class Emitter {
   readonly found: Findings;
   readonly registers: Registers;
   readonly exits: Exits;
-  readonly #pages = new StaticPages();
   /** Offset in the page of the present block. */
   blockOffset = 0;
   /** Offset in the page of the present instruction. */
@@ -58,7 +58,9 @@ export class Emitter {
   constructor(around: Surroundings, found: Findings, isDraft: boolean) {
     this.around = around;
     this.found = found;
-    this.registers = new Registers(this.code, found.uses, isDraft);
+    this.registers = new Registers(this.code, found.uses, isDraft, (mask) => {
+      for (const page of found.pages.among(mask)) this.#lookUpPage(page, nothing);
+    });
     this.exits = new Exits(this);
   }
 
@@ -117,13 +119,13 @@ export class Emitter {
   }
 
   /** Pushes base + index * scale + displacement, wrapped to 32 bits where the address size is that. */
-  offset(micro: MicroOp): void {
+  offset(micro: MicroOp, blockOffset = this.blockOffset): void {
     const { code } = this;
     let { disp } = micro;
     let terms = 0;
     if (micro.base === abi.VCPU_RIP) {
       code.get(L.page);
-      disp += this.blockOffset;
+      disp += blockOffset;
       terms = 1;
     } else if (micro.base !== abi.VCPU_ZERO) {
       this.readRegister(micro.base, 8);
@@ -211,38 +213,44 @@ export class Emitter {
     found: () => void,
     missed: () => void,
   ): void {
-    const place = this.#pages.placeOf(micro, this.blockOffset, size, isWrite);
-    if (place === undefined) {
+    const place = this.found.pages.placeOf(micro, this.blockOffset, size, isWrite);
+    const isLoaded = place && this.registers.page(place.page.number);
+    if (isLoaded === undefined) {
       this.effectiveAddress(micro);
       this.#lookUp(size, isWrite, found, missed);
-    } else this.#findInPage(micro, place, isWrite, found, missed);
-  }
-
-  /** The same for an operand whose page has a local. */
-  #findInPage(
-    micro: MicroOp,
-    { local, offset }: Place,
-    isWrite: boolean,
-    found: () => void,
-    missed: () => void,
-  ): void {
+      return;
+    }
     const { code } = this;
+    const { page, offset } = place!;
+    const toPage = () => code.get(L.address).i32(offset).op(W.i32Sub).set(L.address);
     const done = code.block();
     const known = code.block();
-    code.get(local).brIf(known);
-    this.offset({ ...micro, disp: micro.disp - offset });
+    if (isLoaded) {
+      code.get(page.local).tee(L.address).brIf(known);
+      this.effectiveAddress(micro);
+      this.#lookUp(size, isWrite, () => toPage().br(known), missed);
+    } else {
+      this.#lookUpPage(page, () => code.get(page.local).set(L.address).br(known));
+      code.get(L.gva).i64(offset).op(W.i64Add).set(L.gva);
+      missed();
+    }
+    toPage().br(done);
+    code.end();
+    this.#displacement = offset;
+    found();
+    code.end();
+  }
+
+  /** Gives the local of a page what the TLB has of it; where that is something, `found` follows. */
+  #lookUpPage({ local, start, isWrite }: Page, found: () => void): void {
+    const { code } = this;
+    code.i32(0).set(local);
+    this.offset(start, 0);
     this.#pushTag(isWrite);
     code.get(L.gva).get(L.tag).op(W.i64Or, W.i64Eq);
     code.if();
     this.#pushHost(isWrite);
-    code.set(local).br(known);
-    code.end();
-    code.get(L.gva).i64(offset).op(W.i64Add).set(L.gva);
-    missed();
-    code.get(L.address).i32(offset).op(W.i32Sub).set(L.address).br(done);
-    code.end();
-    code.get(local).set(L.address);
-    this.#displacement = offset;
+    code.set(local);
     found();
     code.end();
   }
@@ -360,7 +368,6 @@ export class Emitter {
     code.if();
     code.get(L.i).return();
     code.end();
-    this.#pages.forget(code);
     registers.forget();
     if (found.x87) stack.load();
     flags.state = "record";

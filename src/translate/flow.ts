@@ -1,8 +1,6 @@
 /** Which registers are in locals where a block begins: what the paths that lead to it have in common. */
 import type { Node } from "./region.js";
-import { after, NOTHING, TLB, type Held, type Uses } from "./registers.js";
-
-const ALL = (2 << TLB) - 1;
+import { after, ALL, NOTHING, type Held, type Uses } from "./registers.js";
 
 interface Edge {
   readonly from: Node;

@@ -4,12 +4,17 @@
  */
 import * as abi from "../../assembly/abi.js";
 import type { Code } from "./code.js";
-import { L } from "./locals.js";
+import { L, STATIC_PAGES } from "./locals.js";
 import type { MicroOp } from "./micro-op.js";
 import { M, W } from "./wasm.js";
 
 /** Number of what the TLB's tags and places depend on, two locals that are loaded as a register is. */
 export const TLB = 16;
+/** Number of the first of the region's pages of data (static-pages.ts). */
+export const PAGES = 17;
+const ALL_PAGES = ((1 << STATIC_PAGES) - 1) << PAGES;
+/** All of these. */
+export const ALL = ((1 << PAGES) - 1) | ALL_PAGES;
 
 /** Masks with a bit for each register. */
 export interface Held {
@@ -41,13 +46,16 @@ export class Registers {
   held = NOTHING;
   readonly #code: Code;
   readonly #uses: Uses;
+  readonly #loadPages: (mask: number) => void;
   /** The uses are being learned. */
   readonly #isDraft: boolean;
   #use: Use = { reads: 0, writes: 0, forgets: false };
   #depth = 0;
 
-  constructor(code: Code, uses: Uses, isDraft: boolean) {
+  /** @param loadPages - gives the locals of some pages what the TLB has of them */
+  constructor(code: Code, uses: Uses, isDraft: boolean, loadPages: (mask: number) => void) {
     this.#code = code;
+    this.#loadPages = loadPages;
     this.#uses = uses;
     this.#isDraft = isDraft;
   }
@@ -58,7 +66,7 @@ export class Registers {
     if (this.#isDraft) {
       this.#use = { reads: 0, writes: 0, forgets: false };
       this.#uses.set(micro, this.#use);
-    } else this.load(this.#uses.get(micro)!.reads);
+    } else this.load(this.#uses.get(micro)!.reads & ~ALL_PAGES);
   }
 
   /** The present instruction needs a register in its local. */
@@ -75,6 +83,20 @@ export class Registers {
     this.held = { loaded: this.held.loaded | bit, dirty: this.held.dirty | bit };
   }
 
+  /**
+   * The present instruction needs a page.
+   *
+   * @returns true where its local has it; false where it is to get it now, as all paths from here rely on
+   */
+  page(number: number): boolean | undefined {
+    const bit = 1 << (PAGES + number);
+    this.#use.reads |= bit;
+    if (this.held.loaded & bit) return true;
+    if (this.#code.depth > this.#depth) return undefined;
+    this.held = { ...this.held, loaded: this.held.loaded | bit };
+    return false;
+  }
+
   /** The record has the latest of all registers, and may change. */
   forget(): void {
     if (this.#code.depth === this.#depth) this.#use.forgets = true;
@@ -86,7 +108,7 @@ export class Registers {
     const code = this.#code;
     const missing = mask & ~this.held.loaded;
     if (missing === 0) return;
-    for (const number of numbers(missing & ~(1 << TLB))) {
+    for (const number of numbers(missing)) {
       code
         .get(L.cpu)
         .memory(M.i64Load, abi.VCPU_GPR + number * 8)
@@ -97,6 +119,7 @@ export class Registers {
       code.get(L.cpu).memory(M.i32Load, abi.VCPU_TLB_SALT).i32(4).op(W.i32Shl).set(L.salt);
     }
     this.held = { ...this.held, loaded: this.held.loaded | missing };
+    if (missing & ALL_PAGES) this.#loadPages(missing >> PAGES);
   }
 
   /** Stores what the record lacks of some registers. The path may go on: nothing is taken as stored. */
@@ -110,6 +133,7 @@ export class Registers {
   }
 }
 
+/** General registers among them. */
 function numbers(mask: number): number[] {
-  return [...Array(TLB + 1).keys()].filter((number) => (mask >> number) & 1);
+  return [...Array(TLB).keys()].filter((number) => (mask >> number) & 1);
 }
