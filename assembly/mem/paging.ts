@@ -10,6 +10,7 @@ import { CR0_WP, CR4_PSE, CR4_SMAP, CR4_SMEP, EFER_NXE, MAXPHYADDR } from "../x8
 import { GP, PF_I, PF_P, PF_RSVD, PF_U, PF_W } from "../x86/exception";
 import { readEntry, writeEntry } from "./physical";
 import { noteLargePage } from "./tlb";
+import { noteWalked } from "./walked";
 
 export const PAGING_NONE: u32 = 0;
 export const PAGING_32: u32 = 1;
@@ -108,7 +109,7 @@ function walk32(cpu: Vcpu, gva: u32, access: u32): u64 {
     if (pde & (1 << 21)) return pageFault(cpu, gva, access, PF_P | PF_RSVD);
     if (!allowed(cpu, access, <u64>pde & (ENTRY_U | ENTRY_W)))
       return pageFault(cpu, gva, access, PF_P);
-    mark<u32>(pdeGpa, pde, access, true);
+    mark<u32>(cpu, pdeGpa, pde, access, true);
     noteLargePage(gva, 22);
     return (((<u64>pde >> 13) & 0xff) << 32) | (pde & 0xffc00000) | (gva & 0x3fffff);
   }
@@ -117,8 +118,8 @@ function walk32(cpu: Vcpu, gva: u32, access: u32): u64 {
   if (!(pte & <u32>ENTRY_P)) return pageFault(cpu, gva, access, 0);
   if (!allowed(cpu, access, <u64>(pde & pte) & (ENTRY_U | ENTRY_W)))
     return pageFault(cpu, gva, access, PF_P);
-  mark<u32>(pdeGpa, pde, access, false);
-  mark<u32>(pteGpa, pte, access, true);
+  mark<u32>(cpu, pdeGpa, pde, access, false);
+  mark<u32>(cpu, pteGpa, pte, access, true);
   return <u64>(pte & 0xfffff000) | (gva & 0xfff);
 }
 
@@ -155,19 +156,21 @@ function walk64(cpu: Vcpu, gva: u64, access: u32, shift: u32, table: u64, rights
   const below = (rights & entry) | ((rights | entry) & ENTRY_NX);
   if (large || shift === 12) {
     if (!allowed(cpu, access, below)) return pageFault(cpu, gva, access, PF_P);
-    mark<u64>(entryGpa, entry, access, true);
+    mark<u64>(cpu, entryGpa, entry, access, true);
     if (large) noteLargePage(gva, shift);
     const offset = ((<u64>1) << shift) - 1;
     return (entry & ADDRESS & ~offset) | (gva & offset);
   }
   const gpa = walk64(cpu, gva, access, shift - 9, entry & ADDRESS, below);
-  if (gpa !== NO_GPA) mark<u64>(entryGpa, entry, access, false);
+  if (gpa !== NO_GPA) mark<u64>(cpu, entryGpa, entry, access, false);
   return gpa;
 }
 
-function mark<T>(entryGpa: u64, entry: T, access: u32, leaf: bool): void {
+/** An entry was part of a translation. */
+function mark<T>(cpu: Vcpu, entryGpa: u64, entry: T, access: u32, leaf: bool): void {
   if (access & ACCESS_PROBE) return;
   let marked = entry | <T>ENTRY_A;
   if (leaf && access & ACCESS_WRITE) marked |= <T>ENTRY_D;
   if (marked !== entry) writeEntry<T>(entryGpa, marked);
+  noteWalked<T>(cpu.space, entryGpa, entry, marked);
 }

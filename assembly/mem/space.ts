@@ -8,6 +8,7 @@
  * - A flush gives the space a fresh asid. All entries of that were made after the flush; so what a vCPU has flushed never
  *   comes back from an entry of another. The others follow when they next run: to them it is a flush that nobody asked
  *   for, which the manual allows at any time (SDM 3A "Invalidation of TLBs and Paging-Structure Caches").
+ * - Where the entries are those that its tables would give again (walked.ts), nobody can tell, and the asid stays.
  * - INVLPG drops the page from the asid that is in use, which is the newest.
  *
  * Spaces live for an epoch (tlb.ts). A vCPU of an earlier epoch looks its space up again, or founds it.
@@ -36,6 +37,7 @@ import {
   takeAsid,
   updateTlbTag,
 } from "./tlb";
+import { forgetWalked, holdsWalked, listWalked } from "./walked";
 
 /** What decides how addresses are translated, and the asid under which translations are kept. */
 @unmanaged
@@ -81,11 +83,19 @@ function rulesOf(cpu: Vcpu): u32 {
   return <u32>((cpu.cr0 & CR0_WP) | (cpu.cr4 & cr4) | (cpu.efer & (EFER_NXE | EFER_LMA)));
 }
 
+/** PAE paging: it starts from four registers, which may hold what memory no longer does. */
+function hasPdptes(rules: u32): bool {
+  return (rules & <u32>CR4_PAE) !== 0 && !(rules & <u32>EFER_LMA);
+}
+
 function rootOf(cpu: Vcpu, rules: u32): u64 {
   if (rules === FLAT) return 0;
-  // PAE paging starts from four registers, which may hold what memory no longer does.
-  const hasRegisters = rules & <u32>CR4_PAE && !(rules & <u32>EFER_LMA);
-  return hasRegisters ? ~(<u64>cpu.index) : cpu.cr3;
+  return hasPdptes(rules) ? ~(<u64>cpu.index) : cpu.cr3;
+}
+
+/** Page of the LAPIC's registers where that hides RAM, else all ones. */
+function hidingPage(cpu: Vcpu): u64 {
+  return isMemory(cpu.apicPage) ? cpu.apicPage : u64.MAX_VALUE;
 }
 
 /** Where a space of this key is listed. */
@@ -103,7 +113,7 @@ function spaceOf(cpu: Vcpu): u32 {
   }
   const rules = rulesOf(cpu);
   const root = rootOf(cpu, rules);
-  const apicPage = isMemory(cpu.apicPage) ? cpu.apicPage : u64.MAX_VALUE;
+  const apicPage = hidingPage(cpu);
   const bucket = bucketOf(root, rules);
   for (let number = load<u32>(bucket); number !== 0; number = Space.at(number).next) {
     const known = Space.at(number);
@@ -129,15 +139,36 @@ function enter(cpu: Vcpu, number: u32): void {
   updateTlbTag(cpu);
 }
 
+/** True when a space has no entry that its tables would not give again. */
+function isFresh(number: u32): bool {
+  const space = Space.at(number);
+  if (space.asid === 0) return false;
+  const rules = space.rules;
+  return rules === FLAT || (!hasPdptes(rules) && holdsWalked(number));
+}
+
+/** Gives a space an asid without entries. */
+function renew(number: u32): void {
+  Space.at(number).asid = takeAsid();
+  forgetWalked(number);
+}
+
+/** True when `cpu` runs without paging and did so before: a flush changes nothing. */
+function staysFlat(cpu: Vcpu): bool {
+  if (cpu.cr0 & CR0_PG || cpu.asidEpoch !== epoch) return false;
+  const space = Space.at(cpu.space);
+  return space.rules === FLAT && space.asid === cpu.asid && space.apicPage === hidingPage(cpu);
+}
+
 /**
  * Empties the TLB for `cpu`: what MOV CR3 and every change of paging mode do. To be called when the registers have
- * changed. Where there is no paging nothing can be stale, and the entries stay.
+ * changed. Entries stay where nothing can be stale: without paging, and while no table has changed that they came from.
  */
 export function flushTlb(cpu: Vcpu): void {
+  if (staysFlat(cpu)) return;
   makeRoom();
   const number = spaceOf(cpu);
-  const space = Space.at(number);
-  if (space.asid === 0 || space.rules !== FLAT) space.asid = takeAsid();
+  if (!isFresh(number)) renew(number);
   enter(cpu, number);
 }
 
@@ -151,8 +182,7 @@ export function enterTlb(cpu: Vcpu): void {
 function joinSpace(cpu: Vcpu): void {
   makeRoom();
   const number = spaceOf(cpu);
-  const space = Space.at(number);
-  if (space.asid === 0) space.asid = takeAsid();
+  if (Space.at(number).asid === 0) renew(number);
   enter(cpu, number);
 }
 
@@ -169,6 +199,7 @@ export function flushPage(cpu: Vcpu, gva: u64): void {
 /** For snapshots. */
 export function listSpaces(): void {
   addArea(spaces, <usize>founded * SPACE_BYTES);
+  listWalked(founded);
 }
 
 /** @returns false when what was put back are no spaces */

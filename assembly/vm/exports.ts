@@ -34,6 +34,7 @@ import { beforeStore, placeCodeMap } from "../mem/code-map";
 import { NO_GPA } from "../mem/paging";
 import { probe } from "../mem/access";
 import { flushTlb } from "../mem/space";
+import { flushAll } from "../mem/tlb";
 import { KNOB_BUS_CYCLE, KNOB_TSC_DEADLINE, KNOB_X2APIC, REQ_EXTINT, SS } from "../abi";
 import { FEATURE_TSC_DEADLINE, FEATURE_X2APIC, WORD_KVM_EAX } from "../x86/cpuid";
 import { AR_DPL, AR_DPL_SHIFT } from "../x86/descriptor";
@@ -78,6 +79,7 @@ export function create(capacity: u32, ramBytes: u32, seed: u32): u32 {
 export function setRom(bytes: u32, lowBytes: u32): void {
   placeRom(bytes, LOW_ROM_END - lowBytes);
   dropAll();
+  flushAll(); // an entry tells what it may be used for, too
   for (let i: u32 = 0; i < vcpuCount; i++) flushTlb(vcpu(i));
 }
 

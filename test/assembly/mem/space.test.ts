@@ -1,7 +1,7 @@
 /** Address spaces that vCPUs share, and what each of them must see: assembly/mem/space.ts. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { Machine, Vcpu } from "../../../src/index.js";
+import { Machine, type Vcpu } from "../../../src/index.js";
 import {
   BUILDS,
   CODE,
@@ -9,9 +9,11 @@ import {
   DATA,
   GDT,
   PT,
+  PD,
   enterLongMode,
   hex,
   machine,
+  readU64,
   setGate64,
   writeU64,
   type Build,
@@ -165,6 +167,104 @@ describe.each(BUILDS)("CPUs with one CR3 (%s)", (build) => {
     expect(readPage(target, 1, 0)).toBe(1);
   });
 
+  /** Loads CR3 with what is in it. */
+  function reload(target: Machine, n: number): void {
+    expect(stepAt(target, n, LOAD_CR3).exception).toBeUndefined();
+  }
+
+  it("see an accessed bit that was cleared set again, once they have flushed", async () => {
+    const target = await twoCpusIn64BitMode(build);
+    const entry = PT + FIRST_PAGE * 8;
+    const accessed = (): boolean => (readU64(target, entry) & 0x20n) !== 0n;
+    for (let i = 0; i < 3; i++) {
+      map(target, 0, 1);
+      expect(readPage(target, 0, 0)).toBe(1);
+      // The walk was the other's in the first round, and is this one's own after that.
+      reload(target, 1);
+      expect(readPage(target, 1, 0)).toBe(1);
+      expect(accessed()).toBe(true);
+    }
+  });
+
+  it("see a new mapping of the last of many pages, once they have flushed", async () => {
+    const target = await twoCpusIn64BitMode(build);
+    for (let pages = 1; pages <= 24; pages++) {
+      for (let page = 0; page < pages; page++) {
+        map(target, page, 1);
+        readPage(target, 0, page);
+      }
+      map(target, pages - 1, 2);
+      reload(target, 1);
+      expect(readPage(target, 1, pages - 1)).toBe(2);
+    }
+  });
+
+  it("see the first table again that stood in a directory for a while, once they have flushed", async () => {
+    const target = await twoCpusIn64BitMode(build);
+    const [first, other] = [readU64(target, PD), 0x6000n | ALL];
+    for (let page = 0; page < 512; page++)
+      writeU64(target, 0x6000 + page * 8, readU64(target, PT + page * 8) | ALL);
+    writeU64(target, 0x6000 + (FIRST_PAGE + 1) * 8, BigInt((FIRST_FRAME + 3) << 12) | ALL);
+    map(target, 0, 1);
+    map(target, 1, 2);
+    map(target, 2, 0);
+    expect(readPage(target, 0, 0)).toBe(1);
+    writeU64(target, PD, other);
+    expect(readPage(target, 0, 1)).toBe(3);
+    writeU64(target, PD, first);
+    // A walk that finds the first table again makes the page of the other one no younger.
+    expect(readPage(target, 0, 2)).toBe(0);
+    reload(target, 0);
+    expect(readPage(target, 0, 1)).toBe(2);
+  });
+
+  it("see other code at a page that was mapped anew, once they have flushed", async () => {
+    const target = await twoCpusIn64BitMode(build);
+    const code = (FIRST_PAGE + 4) << 12;
+    target.writeMemory((FIRST_FRAME + 1) << 12, hex("b8 01 00 00 00"));
+    target.writeMemory((FIRST_FRAME + 2) << 12, hex("b8 02 00 00 00"));
+    for (const frame of [1, 2, 1, 1, 2]) {
+      map(target, 4, frame);
+      for (const n of [0, 1]) {
+        reload(target, n);
+        expect(stepAt(target, n, code).exception).toBeUndefined();
+        expect(target.vcpus[n]!.gpr.rax).toBe(BigInt(frame));
+      }
+    }
+  });
+
+  it("go on with the code that stands there now, behind MOV CR3", async () => {
+    const target = await twoCpusIn64BitMode(build);
+    const code = (FIRST_PAGE + 4) << 12;
+    // mov cr3, rcx; mov eax, 1 or 2; jmp to itself, each in a frame of its own.
+    target.writeMemory((FIRST_FRAME + 1) << 12, hex("0f 22 d9 b8 01 00 00 00 eb fe"));
+    target.writeMemory((FIRST_FRAME + 2) << 12, hex("0f 22 d9 b8 02 00 00 00 eb fe"));
+    target.writeMemory(CODE + 0x60, hex("eb fe"));
+    const [cpu, idle] = target.vcpus;
+    idle!.rip = BigInt(CODE + 0x60);
+    for (const frame of [1, 2, 1, 1, 2]) {
+      // The instruction itself comes from the page as it was before.
+      cpu!.rip = BigInt(code);
+      cpu!.gpr.rbx = BigInt((FIRST_PAGE + 4) << 12);
+      cpu!.gpr.rcx = PML4;
+      cpu!.gpr.rax = 0n;
+      map(target, 4, frame);
+      target.run({ maxInstructions: 20_000 });
+      expect(cpu!.gpr.rax).toBe(BigInt(frame));
+    }
+  });
+
+  it("see a new mapping when they have flushed, in a machine made of a snapshot", async () => {
+    const target = await twoCpusIn64BitMode(build);
+    map(target, 0, 1);
+    expect(readPage(target, 0, 0)).toBe(1);
+    const fork = await Machine.restore(target.snapshot(), { build });
+    map(fork, 0, 2);
+    expect(readPage(fork, 1, 0)).toBe(1);
+    reload(fork, 1);
+    expect(readPage(fork, 1, 0)).toBe(2);
+  });
+
   it.each([
     {
       title: "CR0.WP",
@@ -225,12 +325,21 @@ describe.each(BUILDS)("CPUs with one CR3 (%s)", (build) => {
         expect(target.step(n).exception).toBeUndefined();
       }
     }
-    for (let i = 0; i < 2; i++) {
+    // A PDPTE in memory means nothing until CR3 is loaded; then it counts, though no table has changed.
+    for (const [i, shown] of [0, 0, 1].entries()) {
+      if (i === 2) {
+        for (const [n, vcpu] of target.vcpus.entries()) {
+          writeU64(target, 0x2000, BigInt(directories[1 - n]!) | 1n);
+          vcpu.rip = BigInt(LOAD_CR3);
+          vcpu.gpr.rcx = 0x2000n;
+          expect(target.step(n).exception).toBeUndefined();
+        }
+      }
       for (const [n, vcpu] of target.vcpus.entries()) {
         vcpu.rip = BigInt(READ) + 1n; // without REX.W: mov eax, [ebx]
         vcpu.gpr.rbx = BigInt(FIRST_PAGE << 12);
         target.step(n);
-        expect(vcpu.gpr.rax).toBe(BigInt(FIRST_FRAME + n));
+        expect(vcpu.gpr.rax).toBe(BigInt(FIRST_FRAME + (n ^ shown)));
       }
     }
   });

@@ -84,6 +84,7 @@ const MEMORY: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   saved: {
     layout: "vcpuBase ramBase",
     "mem/space": "spaces",
+    "mem/walked": "records",
     "mem/tlb": "tlbRead tlbWrite tlbExecute tlbDeviceRead tlbDeviceWrite largePages",
     "apic/policy": "values",
     "apic/map": "state",
