@@ -49,7 +49,7 @@ import * as feature from "../x86/cpuid";
 import { AR_L, AR_TYPE, TSS16_BUSY } from "../x86/descriptor";
 import { GP, UD } from "../x86/exception";
 import { leaveBlock } from "./control";
-import { offers } from "./features";
+import { offerings, offers } from "./features";
 import { is64, isLong, updateMode } from "./mode";
 import { ADDRESS_NONE, Op } from "./op";
 import { readRm, setRegister, writeRm } from "./operand";
@@ -97,6 +97,9 @@ export function movToCr(cpu: Vcpu, op: Op): void {
   }
   let value = load<u64>(changetype<usize>(cpu) + op.rm);
   if (!is64(cpu)) value &= 0xffffffff;
+  const mode = cpu.mode;
+  const tag = cpu.tlbTag;
+  const epoch = cpu.asidEpoch;
   let ok = true;
   if (n === 0) ok = setCr0(cpu, value);
   else if (n === 2) cpu.cr2 = value;
@@ -104,7 +107,9 @@ export function movToCr(cpu: Vcpu, op: Op): void {
   else if (n === 4) ok = setCr4(cpu, value);
   else ok = setCr8(cpu, value);
   if (!ok) raiseWithError(cpu, GP, 0);
-  else leaveBlock();
+  // Elsewhere the code behind it is what it was, where it was. (CR8 sees to itself.)
+  else if (n === 0 || mode !== cpu.mode || tag !== cpu.tlbTag || epoch !== cpu.asidEpoch)
+    leaveBlock();
 }
 
 /** Reads the four PDPTEs that `cr3` points at. @returns false when a reserved bit is set; nothing is loaded then */
@@ -188,8 +193,20 @@ export function setCr3(cpu: Vcpu, value: u64): bool {
   return true;
 }
 
+/** What `offeredCr4` gave, and for which `offerings`. */
+let cr4Valid: u64 = 0;
+let cr4ValidFor: u32 = 0;
+
 /** CR4 bits that may be set: each belongs to a feature. */
-function cr4Valid(): u64 {
+function validCr4(): u64 {
+  if (cr4ValidFor !== offerings) {
+    cr4Valid = offeredCr4();
+    cr4ValidFor = offerings;
+  }
+  return cr4Valid;
+}
+
+function offeredCr4(): u64 {
   let valid = CR4_PCE;
   if (offers(feature.FEATURE_VME)) valid |= CR4_VME | CR4_PVI;
   if (offers(feature.FEATURE_TSC)) valid |= CR4_TSD;
@@ -216,7 +233,7 @@ function cr4Valid(): u64 {
  * or with CR3[11:0] not 0; a reserved bit in a PDPTE
  */
 export function setCr4(cpu: Vcpu, value: u64): bool {
-  if (value & ~cr4Valid()) return false;
+  if (value & ~validCr4()) return false;
   const changed = value ^ cpu.cr4;
   if (isLong(cpu) && !(value & CR4_PAE)) return false;
   if (changed & value & CR4_PCIDE && (!isLong(cpu) || cpu.cr3 & 0xfff)) return false;

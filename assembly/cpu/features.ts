@@ -99,9 +99,13 @@ function implemented(word: u32): u32 {
 const words: usize = memory.data(64, 4);
 let ready = false;
 
+/** Counts the changes of what is offered, for whoever keeps what follows from it. */
+export let offerings: u32 = 0;
+
 /** Offers everything that is implemented, but no hypervisor-specific feature. */
 function offerAll(): void {
   ready = true;
+  offerings++;
   for (let word: u32 = 0; word < cpuid.FEATURE_WORDS; word++) {
     store<u32>(words + ((<usize>word) << 2), word === cpuid.WORD_KVM_EAX ? 0 : implemented(word));
   }
@@ -130,6 +134,7 @@ export function setFeatureWord(word: u32, value: u32): u32 {
   if (word >= cpuid.FEATURE_WORDS) return value;
   const known = implemented(word);
   store<u32>(words + ((<usize>word) << 2), value & known);
+  offerings++;
   if (word === cpuid.WORD_1_EDX) setVmeOffered(offers(cpuid.FEATURE_VME));
   if (word === cpuid.WORD_80000001_EDX) setGigabytePages(offers(cpuid.FEATURE_PAGE1GB));
   return value & ~known;

@@ -200,16 +200,28 @@ export class Row {
   }
 }
 
+/** Rows that were asked for last, by number. */
+const recent: usize = memory.data(16 * 4, 8);
+
 /** The row of an MSR. @returns null when there is no such MSR, or its feature is not offered */
 export function rowOf(number: u32): Row | null {
+  const place = recent + ((<usize>((number ^ (number >> 4)) & 15)) << 2);
+  let row = changetype<Row>(<usize>load<u32>(place));
+  if (changetype<usize>(row) === 0 || !row.covers(number)) {
+    row = search(number);
+    store<u32>(place, <u32>changetype<usize>(row));
+  }
+  return row.covers(number) && row.isOffered() ? row : null;
+}
+
+/** The last row whose first number is not above `number`, or the first of all. */
+function search(number: u32): Row {
   let low: usize = 0;
   let high = ROWS;
-  // The last row whose first number is not above `number`.
   while (high - low > 1) {
     const middle = (low + high) >> 1;
     if (load<u32>(rows + middle * ROW_BYTES) > number) high = middle;
     else low = middle;
   }
-  const row = changetype<Row>(rows + low * ROW_BYTES);
-  return row.covers(number) && row.isOffered() ? row : null;
+  return changetype<Row>(rows + low * ROW_BYTES);
 }

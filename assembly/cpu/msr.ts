@@ -76,10 +76,12 @@ export function writeMsr(cpu: Vcpu, number: u32, value: u64, hostInitiated: bool
   if (row === null) return false;
   const kind = row.kind;
   const place = kind & table.KIND_PLACE;
-  // The machine says itself whether the block goes on.
+  // The machine says itself whether the block goes on; it does behind registers that are only stored.
   if (place === table.PLATFORM) return platform.apicMsrWrite(cpu, number, value);
-  leaveBlock();
-  if (kind & table.WRITTEN) return writeOwn(cpu, number, value, hostInitiated);
+  if (kind & table.WRITTEN) {
+    leaveBlock();
+    return writeOwn(cpu, number, value, hostInitiated);
+  }
   if (kind & table.READ_ONLY) return hostInitiated && value === row.value;
   if (value & ~(row.writable | row.ignored) && !(hostInitiated && kind & table.HOST_SETS))
     return false;

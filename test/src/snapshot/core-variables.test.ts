@@ -25,7 +25,7 @@ const OTHERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   },
   // Made anew when a machine is restored.
   derived: {
-    "cpu/features": "ready",
+    "cpu/features": "ready offerings",
     "cpu/vme": "vmeFlags",
     "mem/paging": "hasGigabytePages",
     "vm/clock": "sharersOf",
@@ -35,6 +35,7 @@ const OTHERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   cache: {
     "apic/plain-targets": "isFilled",
     "cpu/block": "arenaNext generation",
+    "cpu/cr": "cr4Valid cr4ValidFor",
   },
   // The host's wishes, which it says again for each run.
   host: {
@@ -109,6 +110,7 @@ const MEMORY: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "cpu/block": "hash pages losses arena jumps",
     "cpu/known-gate": "entries",
     "cpu/known-segments": "entries",
+    "cpu/msr-table": "recent",
   },
   constant: {
     "apic/policy": "limits",
