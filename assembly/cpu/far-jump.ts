@@ -29,7 +29,7 @@ import {
 } from "./descriptor-table";
 import { checkTarget, frameWithin, peekSized, returnFar } from "./far-return";
 import { commitFramePointer, openFrame, openFrame64, pushFrame } from "./frame";
-import { is64, isLong, isProtected, updateMode } from "./mode";
+import { is64, isLong, isProtected, updateDecoding, updateMode } from "./mode";
 import { ADDRESS_NONE, nextRip, Op } from "./op";
 import { farSelector, readFarPointer, setStackPointer } from "./operand";
 import { commitCode, commitParagraph, dplOf, hasLegalSize, isCode } from "./segment";
@@ -89,7 +89,7 @@ function paragraph(cpu: Vcpu, op: Op, isCall: bool): void {
   }
   if (isCall && !pushReturn(cpu, op)) return;
   commitParagraph(cpu, CS, selector);
-  updateMode(cpu);
+  updateDecoding(cpu);
   jumpTo(cpu, op, offset);
 }
 
@@ -146,7 +146,7 @@ function toCode(cpu: Vcpu, op: Op, raw: u64, isCall: bool): void {
   if (cpu.fault !== 0) return;
   if (isCall && !pushReturn(cpu, op)) return;
   commitCode(cpu, selector, accessed, cpu.cpl);
-  updateMode(cpu);
+  updateDecoding(cpu);
   jumpTo(cpu, op, offset);
 }
 

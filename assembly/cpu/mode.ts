@@ -58,19 +58,25 @@ function isFlat(cpu: Vcpu, n: u32): bool {
   return (segment.ar & (AR_S | AR_CODE | AR_WRITABLE | AR_EXPAND_DOWN)) === (AR_S | AR_WRITABLE);
 }
 
-/** Re-derives `mode`, `paging` and `tlbTag`; to be called after any change of their sources. Does not flush the TLB. */
-export function updateMode(cpu: Vcpu): void {
+/** Re-derives `mode`: all that follows from a change of CS, SS, DS or ES, when the privilege level stays. */
+export function updateDecoding(cpu: Vcpu): void {
   const cs = cpu.segment(CS).ar;
   let mode: u32 = 0;
   if (cpu.efer & EFER_LMA && cs & AR_L) mode = MODE_64 | MODE_FLAT;
   else {
     if (cs & AR_DB) mode |= MODE_32;
     if (cpu.segment(SS).ar & AR_DB) mode |= MODE_SS32;
-    if (isFlat(cpu, CS) && isFlat(cpu, SS) && isFlat(cpu, DS) && isFlat(cpu, ES)) mode |= MODE_FLAT;
+    // SS first: real-address mode ends here, and who sets up protected mode loads it late.
+    if (isFlat(cpu, SS) && isFlat(cpu, CS) && isFlat(cpu, DS) && isFlat(cpu, ES)) mode |= MODE_FLAT;
   }
   if (isProtected(cpu)) mode |= MODE_PROTECTED;
   if (!(cpu.cr0 & (CR0_EM | CR0_TS)) && cpu.cr4 & CR4_OSFXSR) mode |= MODE_SSE;
   cpu.mode = mode;
+}
+
+/** Re-derives `mode`, `paging` and `tlbTag`; to be called after any change of their sources. Does not flush the TLB. */
+export function updateMode(cpu: Vcpu): void {
+  updateDecoding(cpu);
   if (!(cpu.cr0 & CR0_PG)) cpu.paging = PAGING_NONE;
   else if (cpu.efer & EFER_LMA) cpu.paging = PAGING_4LEVEL;
   else cpu.paging = cpu.cr4 & CR4_PAE ? PAGING_PAE : PAGING_32;

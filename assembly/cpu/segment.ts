@@ -28,7 +28,7 @@ import {
 import { GP, NP, SS_FAULT } from "../x86/exception";
 import { leaveBlock } from "./control";
 import { fetchDescriptor, isNull, markAccessed, raiseSelector } from "./descriptor-table";
-import { is64, isLong, isProtected, isV86, updateMode } from "./mode";
+import { is64, isLong, isProtected, isV86, MODE_64, updateDecoding } from "./mode";
 import { raiseWithError } from "../fault";
 
 /** Present, writable, accessed data: type and rights of a segment in real-address mode. */
@@ -187,7 +187,9 @@ export function loadSegment(cpu: Vcpu, n: u32, selector: u32): void {
 /** Re-derives the mode after ES, SS or DS changed; decoded code is left only when it no longer fits. */
 export function segmentChanged(cpu: Vcpu): void {
   const before = cpu.mode;
-  updateMode(cpu);
+  // 64-bit code has no use for them.
+  if (before & MODE_64) return;
+  updateDecoding(cpu);
   if (cpu.mode !== before) leaveBlock();
 }
 

@@ -7,7 +7,7 @@ import { CS, ES, GS, LDTR, TR, VCPU_LAPIC } from "../abi";
 import { DR6_RESET } from "../cpu/debug-status";
 import { DR7_RESET } from "../cpu/dr";
 import { setArithmetic } from "../cpu/flags";
-import { updateMode } from "../cpu/mode";
+import { updateDecoding, updateMode } from "../cpu/mode";
 import { MISC_ENABLE_RESET } from "../cpu/msr-table";
 import { resetFpu } from "../fpu/state";
 import { flushTlb } from "../mem/space";
@@ -89,5 +89,5 @@ export function powerUp(cpu: Vcpu, signature: u32): void {
 export function startAt(cpu: Vcpu, vector: u32): void {
   setSegment(cpu, CS, vector << 8, (<u64>vector) << 12, CODE_AR);
   cpu.rip = 0;
-  updateMode(cpu);
+  updateDecoding(cpu);
 }
