@@ -1,6 +1,6 @@
 /** The boundary between two instructions where a block was left early. */
 import { RUNNABLE } from "../abi";
-import { SHADOW_STI, Vcpu } from "../vcpu";
+import { SHADOW_MOV_SS, SHADOW_STI, Vcpu } from "../vcpu";
 import { RF, TF } from "../x86/eflags";
 import { stopRequested, yieldSlice } from "./control";
 import { takeInterrupt } from "./platform";
@@ -21,9 +21,9 @@ export function goesOn(cpu: Vcpu, left: u32): bool {
   return takeInterrupt(cpu);
 }
 
-/** Behind STI with nothing to hold back, and an instruction that follows for sure: its shadow is over unseen. */
+/** Behind STI or MOV SS with nothing to hold back, and an instruction that follows for sure: its shadow is over unseen. */
 function outlivesShadow(cpu: Vcpu): bool {
-  if (cpu.shadow !== SHADOW_STI || cpu.request !== 0) return false;
+  if ((cpu.shadow & ~(SHADOW_STI | SHADOW_MOV_SS)) !== 0 || cpu.request !== 0) return false;
   cpu.shadow = 0;
   return true;
 }
