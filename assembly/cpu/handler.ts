@@ -66,7 +66,11 @@ import { ADDRESS_BASE, ADDRESS_NONE, ADDRESS_SLOW, Op, OP_66, OP_REP, OP_REPNE }
 
 /** Replaces the out-of-line handler of `op` by a fast one where there is one. @param mode - Vcpu.mode */
 export function specialise(op: Op, mode: u32): void {
-  if (<i32>op.handler > HANDLER_TWO_BYTE || !(mode & MODE_FLAT)) return;
+  if (<i32>op.handler > HANDLER_TWO_BYTE) return;
+  if (!(mode & MODE_FLAT)) {
+    specialiseSegmented(op, mode);
+    return;
+  }
   if (mode & MODE_SSE && op.handler === HANDLER_TWO_BYTE && op.kind !== ADDRESS_SLOW) {
     const fast = sseHandler(op);
     if (fast !== 0) {
@@ -81,6 +85,41 @@ export function specialise(op: Op, mode: u32): void {
   const handler =
     op.handler === HANDLER_ONE_BYTE ? oneByte(op, mode, isRegister) : twoByte(op, mode, isRegister);
   if (handler !== 0) op.handler = <u16>handler;
+}
+
+/** The same where segments are not flat: what stays between registers, and neither branches nor uses the stack. */
+function specialiseSegmented(op: Op, mode: u32): void {
+  if (op.kind !== ADDRESS_NONE || op.size !== 4 || op.flags & (OP_REP | OP_REPNE)) return;
+  if (op.handler !== HANDLER_ONE_BYTE || !staysInRegisters(op.opcode)) return;
+  const handler = oneByte(op, mode, true);
+  if (handler !== 0) op.handler = <u16>handler;
+}
+
+/** One-byte opcodes with a fast register form that needs no segment: arithmetic, MOV, INC, DEC, shifts. */
+function staysInRegisters(opcode: u32): bool {
+  if (opcode < 0x50 || (opcode >= 0xb8 && opcode < 0xc0)) return true;
+  switch (opcode) {
+    case 0x80:
+    case 0x81:
+    case 0x83:
+    case 0x84:
+    case 0x85:
+    case 0x88:
+    case 0x89:
+    case 0x8a:
+    case 0x8b:
+    case 0xa8:
+    case 0xa9:
+    case 0xc1:
+    case 0xc7:
+    case 0xd1:
+    case 0xd3:
+    case 0xf6:
+    case 0xf7:
+      return true;
+    default:
+      return false;
+  }
 }
 
 function swapRegisters(op: Op): void {

@@ -51,11 +51,14 @@ export function is64(cpu: Vcpu): bool {
   return (cpu.mode & MODE_64) !== 0;
 }
 
+const DATA_RIGHTS: u32 = AR_UNUSABLE | AR_S | AR_CODE | AR_WRITABLE | AR_EXPAND_DOWN;
+
+/** Base 0, limit 4 GiB, usable; and but for CS writable data. */
 function isFlat(cpu: Vcpu, n: u32): bool {
   const segment = cpu.segment(n);
-  if (segment.base !== 0 || segment.limit !== 0xffffffff || segment.ar & AR_UNUSABLE) return false;
-  if (n === CS) return true;
-  return (segment.ar & (AR_S | AR_CODE | AR_WRITABLE | AR_EXPAND_DOWN)) === (AR_S | AR_WRITABLE);
+  if (segment.base !== 0 || segment.limit !== 0xffffffff) return false;
+  if (n === CS) return !(segment.ar & AR_UNUSABLE);
+  return (segment.ar & DATA_RIGHTS) === (AR_S | AR_WRITABLE);
 }
 
 /** Re-derives `mode`: all that follows from a change of CS, SS, DS or ES, when the privilege level stays. */
