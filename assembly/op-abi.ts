@@ -138,7 +138,7 @@ export const JMP_R = 178; // indirect, 64-bit: register, memory
 export const CALL_R = 180;
 
 // SSE (cpu/handler-sse.ts chooses).
-/** First number; those after it are arms of run.ts. */
+/** First number; those after it are arms of interpret.ts. */
 export const SSE = 182;
 export const MOVE16 = 182;
 export const LOAD16 = 183; // unaligned, aligned
