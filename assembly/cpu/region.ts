@@ -25,7 +25,6 @@ import {
 import { cli, sti } from "./flags-ops";
 import { Op } from "./op";
 import { executeForRegion } from "./interpret";
-import { locateHere } from "./progress";
 import { hlt, pause } from "./system";
 import { divideWide, remainder } from "./wide";
 
