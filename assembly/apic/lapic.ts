@@ -4,11 +4,11 @@
  * Source: SDM 3A "Advanced Programmable Interrupt Controller (APIC)"; KVM `struct kvm_lapic`.
  *
  *       0  irr, 8 words                                        what a delivery touches: one cache line
- *      32  flags · ldr · dfr · svr
+ *      32  flags · ldr · pvEoiPending kicked
  *      48  tpr ppr xid tmrUsed · map entry (4 bytes) · acceptedMessage · arbitration
  *      64  isr, 8 words · tmr, 8 words
  *     128  apicBase · deadline · tscDeadline · period · pvEoiMsr
- *     168  icrLow icrHigh icr2 · tmict tdcr · esr errors · lvt, 7 words · pvEoiPending kicked
+ *     168  icrLow icrHigh icr2 · tmict tdcr · esr errors · lvt, 7 words · dfr · svr
  *
  * `flags` mirrors APIC_BASE and SVR so that a delivery reads one word; `ppr` is always up to date.
  */
@@ -42,8 +42,10 @@ export class Lapic {
   flags: u32;
   /** As held in the register; in x2APIC mode the derived 32-bit logical ID. */
   ldr: u32;
-  dfr: u32;
-  svr: u32;
+  /** Bit 0 of the guest's PV EOI word is set by us and the guest may clear it instead of writing EOI. */
+  pvEoiPending: u32;
+  /** 1 after a kick that no HLT has used up yet: the next HLT is over at once (KVM `pv_unhalted`). */
+  kicked: u32;
   tpr: u8;
   ppr: u8;
   /** 8-bit APIC ID, APIC_ID[31:24]; of no meaning in x2APIC mode. */
@@ -95,10 +97,8 @@ export class Lapic {
   private lvtLint0: u32;
   private lvtLint1: u32;
   private lvtError: u32;
-  /** Bit 0 of the guest's PV EOI word is set by us and the guest may clear it instead of writing EOI. */
-  pvEoiPending: u32;
-  /** 1 after a kick that no HLT has used up yet: the next HLT is over at once (KVM `pv_unhalted`). */
-  kicked: u32;
+  dfr: u32;
+  svr: u32;
 
   @inline
   static at(vcpuIndex: u32): Lapic {

@@ -37,12 +37,12 @@ export function regionWriteMsr(cpu: Vcpu, msr: u32, value: u64, left: u32): u32 
   locateHere(left);
   const lapic = Lapic.of(cpu);
   if ((cpu.cpl | lapic.pvEoiPending | (~lapic.flags & X2APIC_MODE)) === 0) {
-    if (isIcrWrite(msr, value)) {
-      writeIcr(lapic, value);
-      return judgeRequest(cpu);
-    }
     if (isEoiWrite(msr, value)) {
       eoi(lapic);
+      return judgeRequest(cpu);
+    }
+    if (isIcrWrite(msr, value)) {
+      writeIcr(lapic, value);
       return judgeRequest(cpu);
     }
   }
