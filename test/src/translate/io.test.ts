@@ -1,7 +1,7 @@
 /** Port accesses do not end a hot loop, but what the host does during one is seen at the very next instruction. */
 import { describe, expect, it } from "vitest";
 import type { Machine, MachineOptions } from "../../../src/index.js";
-import { CODE, hex, longMode, setGate64 } from "../../support/machine.js";
+import { CODE, hex, longMode, PT, setGate64, writeU64 } from "../../support/machine.js";
 import { commonEnd } from "./every-way.js";
 
 /** mov rax, rbx; hlt */
@@ -119,6 +119,30 @@ describe("a port access in a hot loop", () => {
     });
     expect(end.reason).toBe("stopped");
     expect(times.slice(1).map((ns, i) => ns - times[i]!)).toEqual(Array(AT - 1).fill(3));
+  });
+
+  it("has a message that a device sends meanwhile carry the time of that moment", async () => {
+    const sent: { now: bigint; at: bigint }[] = [];
+    await commonEnd(async (how) => {
+      // mov dword [IOREGSEL],18h; mov dword [IOWIN],44h: pin 4 open, vector 44h; COM1: OUT2; DX = its IER;
+      // L: inc rbx; ...; out dx,al; out 80h,al; jmp L
+      const open = "c7 04 25 00 10 03 00 18 00 00 00 c7 04 25 10 10 03 00 44 00 00 00";
+      const uart = "66 ba fc 03 b0 08 ee 66 ba f9 03";
+      const code = `${open} ${uart} 48 ff c3 ${enableFrom(AT)} ee e6 80 eb f0`;
+      const target = await longMode("release", code, how);
+      let writes = 0;
+      target.onPost(() => {
+        if (++writes === AT + 5) target.stop();
+      });
+      writeU64(target, PT + 0x31 * 8, 0xfec00000n | 3n);
+      target.trace((event) => {
+        if (event.kind === "message")
+          sent.push({ now: event.now, at: BigInt(Math.floor(target.virtualNs)) });
+      });
+      return target;
+    });
+    expect(sent.length).toBeGreaterThan(0);
+    for (const { now, at } of sent) expect(now).toBe(at);
   });
 
   it("reads the port anew each time", async () => {
