@@ -26,7 +26,7 @@ import { AC_FLAG, FLAG_FIXED } from "../x86/eflags";
 import { leaveBlock } from "./control";
 import { isNull } from "./descriptor-table";
 import { clearedFlags, EVENT_GATE, GATE_BITS, gateRip } from "./event-gate";
-import { setRflags } from "./flags";
+import { setArithmetic } from "./flags";
 import { setCpl } from "./frame";
 import { istSlot, rspSlot } from "./inner-stack";
 import { KnownGate } from "./known-gate";
@@ -168,8 +168,9 @@ export function enterKnown(
  *
  * Source: SDM 2 "IRET/IRETD/IRETQ".
  *
- * @param mask - the flags that it may load
+ * @param mask - the flags that it may load, beside the arithmetic ones, which it loads always
  * @returns false, with nothing changed, when the exact path has to do it
+ * @inline
  */
 export function returnFast(cpu: Vcpu, mask: u32): bool {
   const frame = TlbView.read(cpu, cpu.rsp, 40, cpu.tlbTag);
@@ -183,7 +184,9 @@ export function returnFast(cpu: Vcpu, mask: u32): bool {
   else if (!loadSegments(cpu, selectors)) return false;
   cpu.rsp = load<u64>(frame, 24);
   const before = cpu.eflags;
-  setRflags(cpu, load<u32>(frame, 16), mask);
+  const image = load<u32>(frame, 16);
+  setArithmetic(cpu, image);
+  cpu.eflags = (before & ~mask) | (image & mask) | FLAG_FIXED;
   if (((cpu.cpl ^ cpl) | ((before ^ cpu.eflags) & AC_FLAG)) !== 0) updateTlbTag(cpu);
   cpu.rip = rip;
   leaveBlock();

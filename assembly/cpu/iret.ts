@@ -38,15 +38,19 @@ import {
   vmeFlags,
 } from "./vme";
 
-const ALWAYS: u32 = ARITHMETIC | TF | DF_FLAG | NT;
+const ALWAYS: u32 = TF | DF_FLAG | NT;
 const WIDE: u32 = RF | AC_FLAG | ID;
 
 /** The flags that IRET of an operand size loads at the present privilege (VM and the outermost cases apart). */
 function loadedFlags(cpu: Vcpu, size: u32): u32 {
-  let mask = size === 2 ? ALWAYS : ALWAYS | WIDE;
-  if (cpu.cpl <= (cpu.eflags & IOPL) >> IOPL_SHIFT) mask |= IF;
-  if (cpu.cpl === 0) mask |= size === 2 ? IOPL : IOPL | vmeFlags;
-  return mask;
+  return ARITHMETIC | loadedControl(cpu, size);
+}
+
+/** Those of them that are not arithmetic flags. @inline */
+function loadedControl(cpu: Vcpu, size: u32): u32 {
+  const always = size === 2 ? ALWAYS : ALWAYS | WIDE;
+  if (cpu.cpl === 0) return always | IF | IOPL | (size === 2 ? 0 : vmeFlags);
+  return cpu.cpl <= (cpu.eflags & IOPL) >> IOPL_SHIFT ? always | IF : always;
 }
 
 /** IRET in every mode. NMIs are unblocked even when it faults. */
@@ -56,16 +60,17 @@ export function iret(cpu: Vcpu, op: Op): void {
   else if (cpu.eflags & NT) {
     if (isLong(cpu)) raiseWithError(cpu, GP, 0);
     else returnFromTask(cpu, op);
-  } else if (is64(cpu) && op.size === 8 && returnFast(cpu, loadedFlags(cpu, 8)))
+  } else if (is64(cpu) && op.size === 8 && returnFast(cpu, loadedControl(cpu, 8)))
     jumpTo(cpu, op, cpu.rip);
   else if (op.size === 4 && returnFlat(cpu, loadedFlags(cpu, 4))) jumpTo(cpu, op, cpu.rip);
   else iretProtected(cpu, op);
   if (vmeFlags !== 0) checkVirtualInterrupt(cpu);
 }
 
-/** IRETQ in 64-bit code where nothing can go wrong. @returns false, with nothing changed, when `iret` has to do it */
+/** IRETQ in 64-bit code where nothing can go wrong. @returns false, with nothing changed, when `iret` must do it @inline */
 export function iretShort(cpu: Vcpu): bool {
-  if (cpu.eflags & NT || vmeFlags !== 0 || !returnFast(cpu, loadedFlags(cpu, 8))) return false;
+  if (((cpu.eflags & NT) | vmeFlags) !== 0) return false;
+  if (!returnFast(cpu, loadedControl(cpu, 8))) return false;
   cpu.nmi &= ~NMI_BLOCKED;
   return true;
 }
