@@ -2,13 +2,16 @@
  * Ways out of a region. Each leaves the record exact: registers that it lacks, flags, x87 state and RIP.
  *
  * A way out that is taken often stores all that where it is. Those that are only there for what seldom happens, several
- * for each block, share the code of all that have the same to store.
+ * for each block, share the code of all that have the same to store where that is much.
  */
 import * as abi from "../../assembly/abi.js";
 import type { Emitter } from "./emitter.js";
 import { L } from "./locals.js";
-import { NOTHING } from "./registers.js";
+import { NOTHING, numbers } from "./registers.js";
 import { M, W } from "./wasm.js";
+
+/** Registers that each way out stores itself: to bring them all to the same place would be no less code. */
+const FEW = 4;
 
 /** What the ways out that share code have in common. */
 interface Kind {
@@ -46,8 +49,14 @@ export class Exits {
 
   /** As `leave`, for what is seldom. */
   bail(offset: number, retired: number): void {
-    const { code, flags, registers } = this.#emitter;
+    const { code, flags, found, registers } = this.#emitter;
     const { dirty } = registers.held;
+    if (!found.x87 && numbers(dirty).length <= FEW) {
+      registers.store();
+      flags.putByCall();
+      this.#storeRip(() => code.i64(offset));
+      return this.leaveExact(retired);
+    }
     const hasFlags = flags.state !== "record";
     let number = this.#kinds.findIndex(
       (each) => each.dirty === dirty && each.hasFlags === hasFlags,

@@ -73,6 +73,12 @@ export class Flags {
     } else this.#putPending(state.operation, state.size);
   }
 
+  /** The same in little code. */
+  putByCall(): void {
+    if (typeof this.state === "string") this.put();
+    else this.#callStore();
+  }
+
   #putPending(operation: number, size: Size): void {
     const code = this.#code;
     if (CALLED.has(operation)) return this.#callStore();

@@ -134,6 +134,6 @@ export class Registers {
 }
 
 /** General registers among them. */
-function numbers(mask: number): number[] {
+export function numbers(mask: number): number[] {
   return [...Array(TLB).keys()].filter((number) => (mask >> number) & 1);
 }
