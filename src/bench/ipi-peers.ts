@@ -142,7 +142,12 @@ export class PeerRuns {
 
 function obstacleOf(peer: Peer, { row, cpus, mode }: IpiCase): string | undefined {
   if (row.kvmFeatures !== undefined) return `no KVM hypercalls in ${peer.name}`;
-  return peer.obstacle({ cpus, isLong: true, isX2apic: mode === "x2apic" });
+  return peer.obstacle({
+    cpus,
+    isLong: true,
+    isX2apic: mode === "x2apic",
+    hasClusters: row.hasClusters === true,
+  });
 }
 
 function whyOf(error: unknown): string {

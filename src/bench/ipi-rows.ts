@@ -19,6 +19,8 @@ export interface IpiRow {
   readonly inAll: number;
   /** The only APIC mode in which it makes sense. */
   readonly onlyMode?: ApicMode;
+  /** It sends to logical IDs of x2APIC mode. */
+  readonly hasClusters?: boolean;
   /** Features of KVM's CPUID leaf that the machine must offer. */
   readonly kvmFeatures?: number;
 }
@@ -178,6 +180,7 @@ export const IPI_ROWS: readonly IpiRow[] = [
     each: toOthers,
     inAll: BROADCAST,
     onlyMode: "x2apic",
+    hasClusters: true,
   },
   {
     name: "pv-send-ipi",

@@ -4,7 +4,7 @@ import { constants, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync }
 import { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { arrivalNs, type Peer, type PeerGuest, type PeerLine } from "./peer.js";
+import { arrivalNs, type Peer, type PeerGuest, type PeerLine, type PeerNeeds } from "./peer.js";
 import { outputOf, runProcess } from "./process.js";
 import { ROM_ADDRESS, romOf } from "./rom.js";
 
@@ -17,6 +17,8 @@ const DISPLAYS = ["nogui", "term", "rfb"] as const;
 const INSTRUCTIONS_PER_SECOND = 1_000_000;
 /** With more CPUs its table of 64 timers overflows: each has several, and so have devices, most of them those of PCI. */
 const MAX_CPUS = 17;
+/** Versions whose LDR is 0 in x2APIC mode: no message to a cluster ever arrives. */
+const WITHOUT_CLUSTERS: readonly string[] = ["2.7"];
 const PROBE_TIMEOUT_MS = 10_000;
 /** Of the ROM of a display adapter: without one Bochs does not start, and its package does not always bring one. */
 const VGA_ROM_BYTES = 512;
@@ -46,8 +48,7 @@ export async function findBochs(computePath: string): Promise<Peer | undefined> 
       version,
       title: `Bochs ${version} (interpreter)`,
       share: 0.25,
-      obstacle: ({ cpus }) =>
-        cpus > MAX_CPUS ? `Bochs ${version} ends at ${MAX_CPUS} CPUs` : undefined,
+      obstacle: (needs) => obstacleOf(version, needs),
       // no firmware that tells the number of CPUs: see guests/lib/fwcfg.inc
       run: ({ commandLine, ...guest }) =>
         run(installed, { ...guest, commandLine: `${commandLine} cpus=${guest.cpus ?? 1}` }),
@@ -55,6 +56,14 @@ export async function findBochs(computePath: string): Promise<Peer | undefined> 
     };
   }
   return undefined;
+}
+
+/** What Bochs of a version cannot run. */
+export function obstacleOf(version: string, { cpus, hasClusters }: PeerNeeds): string | undefined {
+  if (cpus > MAX_CPUS) return `Bochs ${version} ends at ${MAX_CPUS} CPUs`;
+  return hasClusters === true && WITHOUT_CLUSTERS.includes(version)
+    ? `no logical IDs in x2APIC mode in Bochs ${version}`
+    : undefined;
 }
 
 async function run(installed: Installed, guest: PeerGuest): Promise<PeerLine[]> {

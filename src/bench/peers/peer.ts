@@ -13,6 +13,8 @@ export interface PeerNeeds {
   readonly isLong: boolean;
   /** Whether its APICs must be in x2APIC mode. */
   readonly isX2apic?: boolean;
+  /** Whether it sends to logical IDs of that mode. */
+  readonly hasClusters?: boolean;
 }
 
 export interface PeerGuest {
