@@ -26,13 +26,19 @@ export function execute(cpu: Vcpu, limit: u32): u32 {
       setBlockEnd(-1);
       const before = left;
       left = call_indirect<u32>(regionOf(block), cpu, left);
-      judge(block, before - left);
       if (left === 0) break;
+      const retired = before - left;
       if (blockEnd() === 0) {
-        if (!goesOn(cpu, left)) break;
+        if (!goesOn(cpu, left)) {
+          // One that waits or yields is as short as it is meant to be.
+          if (cpu.fault !== 0) judge(block, retired);
+          break;
+        }
+        judge(block, retired);
         block = lookupHere(cpu);
         continue;
       }
+      judge(block, retired);
       block = lookupHere(cpu);
       if (left !== before) continue;
       // No progress: the interpreter does what the region cannot.
