@@ -22,7 +22,7 @@ import {
   AR_WRITABLE,
   descriptorAr,
 } from "../x86/descriptor";
-import { AC_FLAG, FLAG_FIXED } from "../x86/eflags";
+import { AC_FLAG, ARITHMETIC, FLAG_FIXED } from "../x86/eflags";
 import { leaveBlock } from "./control";
 import { isNull } from "./descriptor-table";
 import { clearedFlags, EVENT_GATE, GATE_BITS, gateRip } from "./event-gate";
@@ -168,7 +168,7 @@ export function enterKnown(
  *
  * Source: SDM 2 "IRET/IRETD/IRETQ".
  *
- * @param mask - the flags that it may load, beside the arithmetic ones, which it loads always
+ * @param mask - the flags that it may load; all arithmetic ones are among them
  * @returns false, with nothing changed, when the exact path has to do it
  * @inline
  */
@@ -186,7 +186,7 @@ export function returnFast(cpu: Vcpu, mask: u32): bool {
   const before = cpu.eflags;
   const image = load<u32>(frame, 16);
   setArithmetic(cpu, image);
-  cpu.eflags = (before & ~mask) | (image & mask) | FLAG_FIXED;
+  cpu.eflags = (before & ~mask) | (image & mask & ~ARITHMETIC) | FLAG_FIXED;
   if (((cpu.cpl ^ cpl) | ((before ^ cpu.eflags) & AC_FLAG)) !== 0) updateTlbTag(cpu);
   cpu.rip = rip;
   leaveBlock();

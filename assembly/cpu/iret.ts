@@ -38,16 +38,11 @@ import {
   vmeFlags,
 } from "./vme";
 
-const ALWAYS: u32 = TF | DF_FLAG | NT;
+const ALWAYS: u32 = ARITHMETIC | TF | DF_FLAG | NT;
 const WIDE: u32 = RF | AC_FLAG | ID;
 
-/** The flags that IRET of an operand size loads at the present privilege (VM and the outermost cases apart). */
+/** The flags that IRET of an operand size loads at the present privilege (VM and the outermost cases apart). @inline */
 function loadedFlags(cpu: Vcpu, size: u32): u32 {
-  return ARITHMETIC | loadedControl(cpu, size);
-}
-
-/** Those of them that are not arithmetic flags. @inline */
-function loadedControl(cpu: Vcpu, size: u32): u32 {
   const always = size === 2 ? ALWAYS : ALWAYS | WIDE;
   if (cpu.cpl === 0) return always | IF | IOPL | (size === 2 ? 0 : vmeFlags);
   return cpu.cpl <= (cpu.eflags & IOPL) >> IOPL_SHIFT ? always | IF : always;
@@ -60,7 +55,7 @@ export function iret(cpu: Vcpu, op: Op): void {
   else if (cpu.eflags & NT) {
     if (isLong(cpu)) raiseWithError(cpu, GP, 0);
     else returnFromTask(cpu, op);
-  } else if (is64(cpu) && op.size === 8 && returnFast(cpu, loadedControl(cpu, 8)))
+  } else if (is64(cpu) && op.size === 8 && returnFast(cpu, loadedFlags(cpu, 8)))
     jumpTo(cpu, op, cpu.rip);
   else if (op.size === 4 && returnFlat(cpu, loadedFlags(cpu, 4))) jumpTo(cpu, op, cpu.rip);
   else iretProtected(cpu, op);
@@ -70,7 +65,7 @@ export function iret(cpu: Vcpu, op: Op): void {
 /** IRETQ in 64-bit code where nothing can go wrong. @returns false, with nothing changed, when `iret` must do it @inline */
 export function iretShort(cpu: Vcpu): bool {
   if (((cpu.eflags & NT) | vmeFlags) !== 0) return false;
-  if (!returnFast(cpu, loadedControl(cpu, 8))) return false;
+  if (!returnFast(cpu, loadedFlags(cpu, 8))) return false;
   cpu.nmi &= ~NMI_BLOCKED;
   return true;
 }

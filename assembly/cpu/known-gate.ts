@@ -58,7 +58,7 @@ export class KnownGate {
       (this.gdtrBase ^ cpu.gdtrBase) |
       (this.idtrBase ^ cpu.idtrBase) |
       (this.limits ^ limitsOf(cpu)) |
-      0;
+      (this.cpl ^ cpu.cpl);
     if (place !== 0) return false;
     const bytes =
       (this.low ^ load<u64>(this.gateHost)) |

@@ -353,13 +353,34 @@ describe.each(BUILDS)("gates and IRETQ on the short way, %s build", (build) => {
     ["return", "GDT", GDT],
   ])("translate anew in the %s after a flush: the page of the %s is gone", async (...row) => {
     const [moment, , table] = row;
-    // PUSH RAX; POP RAX first: after the flush the TLB knows the stack again.
-    const target = await prepare(build, "50 58 0f 0b", "50 58 48 cf");
-    for (let i = 0; i < (moment === "event" ? 12 : 15); i++) target.step(0);
+    // push rax; pop rax; UD2: after the flush the TLB knows the stack again. mov qword [rsp],CODE; iretq
+    const target = await prepare(build, "50 58 0f 0b", "48 c7 04 24 00 00 01 00 48 cf");
+    for (let i = 0; i < (moment === "event" ? 15 : 18); i++) target.step(0);
     unmap(target, table);
     target.step(0);
-    target.step(0);
+    if (moment === "event") target.step(0);
     expect(target.step(0).reason).toBe("shutdown");
+    target.dispose();
+  });
+
+  it("look at the limit of the GDT again in the return", async () => {
+    const target = await entered();
+    const vcpu = target.vcpus[0]!;
+    target.step(0);
+    vcpu.gdtr = { base: BigInt(GDT), limit: DATA - 1 };
+    target.step(0);
+    expect(vcpu.rip).toBe(BigInt(HANDLER));
+    expect(readU64(target, Number(vcpu.gpr.rsp))).toBe(BigInt(DATA)); // #GP
+    target.dispose();
+  });
+
+  it("look at both selectors in the return", async () => {
+    const target = await entered();
+    const vcpu = target.vcpus[0]!;
+    target.step(0);
+    writeU64(target, Number(vcpu.gpr.rsp) + 32, 0n);
+    target.step(0);
+    expect([vcpu.rip, vcpu.segment("ss").selector]).toEqual([BigInt(CODE), 0]);
     target.dispose();
   });
 
@@ -377,10 +398,18 @@ describe.each(BUILDS)("gates and IRETQ on the short way, %s build", (build) => {
   });
 
   it("go by the level at which an event comes: the same gate on another stack", async () => {
-    const target = await entered();
-    enterRing3(target);
+    const target = await prepare(build, "50 58 0f 0b", "48 cf"); // push rax; pop rax; UD2
+    const vcpu = target.vcpus[0]!;
+    for (let i = 0; i < 9; i++) target.step(0); // in the handler for the fourth time
+    // It returns to ring 3, and no host drops the TLB, which then knows that stack, too.
+    const frame = Number(vcpu.gpr.rsp);
+    [CODE, USER_CODE, 2, 0x7000, USER_DATA].forEach((word, i) =>
+      writeU64(target, frame + i * 8, BigInt(word)),
+    );
+    for (let i = 0; i < 3; i++) target.step(0);
+    expect(vcpu.cpl).toBe(3);
     target.step(0);
-    expect(target.vcpus[0]!.gpr.rsp).toBe(0x60000n - 40n);
+    expect([vcpu.cpl, vcpu.gpr.rsp]).toEqual([0, 0x60000n - 40n]);
     target.dispose();
   });
 
