@@ -105,7 +105,7 @@ export function setHeat(block: usize, heat: i32): void {
   store<i32>(block, heat, HEAT);
 }
 
-/** How often in a row the region that begins here was of little use (cpu/heat.ts). */
+/** By how many the visits of the region that begins here that were of little use outnumber the others (cpu/heat.ts). */
 export function shortVisits(block: usize): u32 {
   return load<u32>(block, 28);
 }

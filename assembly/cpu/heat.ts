@@ -51,15 +51,20 @@ function warm(block: usize): bool {
 /** A region that retires fewer costs more than interpreting them; one that retires as many as the second is worth it. */
 const SHORT: u32 = 4;
 const LONG: u32 = 16;
-/** Short visits in a row after which its first block is interpreted again. */
+/** By how many its short visits must outnumber the others for its first block to be interpreted again. */
 const MOST_SHORT: u32 = 256;
 
-/** Judges a region by what a visit retired. @param block - its first @inline */
+/** Judges a region by what a visit retired. The end of a slice may cut any short. @param block - its first @inline */
 export function judge(block: usize, retired: u32): void {
   if (retired >= LONG) setShortVisits(block, 0);
-  else if (retired < SHORT) {
-    const visits = shortVisits(block) + 1;
-    setShortVisits(block, visits);
-    if (visits === MOST_SHORT && translateAfter !== 1) setHeat(block, COLD);
-  }
+  else weigh(block, retired);
+}
+
+/** @noinline */
+function weigh(block: usize, retired: u32): void {
+  const visits = shortVisits(block);
+  if (retired < SHORT) {
+    setShortVisits(block, visits + 1);
+    if (visits + 1 === MOST_SHORT && translateAfter !== 1) setHeat(block, COLD);
+  } else if (visits !== 0) setShortVisits(block, visits - 1);
 }

@@ -1,7 +1,7 @@
 /**
  * The inner loop: translated blocks run in their regions, all others in the interpreter.
  */
-import { lookupHere } from "./block";
+import { blockCount, lookupHere } from "./block";
 import { goesOn } from "./boundary";
 import { blockEnd, setBlockEnd } from "./control";
 import { isHot, judge, regionOf } from "./heat";
@@ -38,10 +38,14 @@ export function execute(cpu: Vcpu, limit: u32): u32 {
         block = lookupHere(cpu);
         continue;
       }
-      judge(block, retired);
+      if (retired !== 0) {
+        judge(block, retired);
+        block = lookupHere(cpu);
+        continue;
+      }
+      // The interpreter does what the region cannot, or what is left of the slice.
+      if (blockCount(block) <= left) judge(block, 0);
       block = lookupHere(cpu);
-      if (left !== before) continue;
-      // No progress: the interpreter does what the region cannot.
       if (block === 0) break;
     }
     left = interpret(cpu, block, left);
