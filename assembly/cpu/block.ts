@@ -160,9 +160,12 @@ function slotOf(gpa: u32, mode: u32): usize {
  * @returns the block, or 0 with a fault raised (#PF or #GP of the fetch)
  */
 export function lookup(cpu: Vcpu): usize {
-  if (!(cpu.mode & MODE_FLAT)) return lookupSegmented(cpu);
-  const known = recallFlat(cpu);
-  return known !== 0 ? known : find(cpu, cpu.rip, cpu.rip);
+  const rip = cpu.rip;
+  const mode = cpu.mode;
+  if (!(mode & MODE_FLAT)) return lookupSegmented(cpu);
+  const known = recall(cpu, rip);
+  if (known !== 0 && load<u32>(known, 4) === (mode | VALID)) return known;
+  return find(cpu, rip, rip);
 }
 
 /** `lookup`, inlined as far as it mostly goes. @inline */

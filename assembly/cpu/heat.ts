@@ -30,7 +30,10 @@ export function setTranslateAfter(entries: i32): void {
 /** At the entry of a block, which this counts: true when it is translated. @inline */
 export function isHot(block: usize): bool {
   const heat = heatOf(block);
-  return heat < 0 || (heat < translateAfter && warm(block));
+  if (heat < 0) return true;
+  if (heat >= translateAfter) return false;
+  setHeat(block, heat + 1);
+  return heat + 1 >= translateAfter && becomesHot(block);
 }
 
 /** The function of a translated block: its place in the core's table. @inline */
@@ -38,11 +41,8 @@ export function regionOf(block: usize): u32 {
   return ~heatOf(block);
 }
 
-/** Counts an entry of a block, and has it translated when that is due. @returns true when it is translated now */
-function warm(block: usize): bool {
-  const heat = heatOf(block) + 1;
-  setHeat(block, heat);
-  if (heat < translateAfter) return false;
+/** Has a block translated. @returns false where that cannot be @noinline */
+function becomesHot(block: usize): bool {
   const index = isTranslatable(block) ? translateBlock(block) : -1;
   setHeat(block, index < 0 ? COLD : ~index);
   return index >= 0;

@@ -166,7 +166,7 @@ function walk64(cpu: Vcpu, gva: u64, access: u32, shift: u32, table: u64, rights
   return gpa;
 }
 
-/** An entry was part of a translation. */
+/** An entry was part of a translation. @inline */
 function mark<T>(cpu: Vcpu, entryGpa: u64, entry: T, access: u32, leaf: bool): void {
   if (access & ACCESS_PROBE) return;
   let marked = entry | <T>ENTRY_A;

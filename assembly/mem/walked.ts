@@ -31,11 +31,16 @@ export function forgetWalked(space: u32): void {
  * A translation went through an entry.
  *
  * @param T - type of the entry; @param found - what it held; @param left - the same with accessed and dirty bits set
+ * @inline
  */
 export function noteWalked<T>(space: u32, gpa: u64, found: T, left: T): void {
-  const record = recordOf(space);
+  // Most spaces have long had too many.
+  if (load<u32>(recordOf(space)) <= MOST) note<T>(recordOf(space), gpa, found, left);
+}
+
+/** @noinline */
+function note<T>(record: usize, gpa: u64, found: T, left: T): void {
   const count = load<u32>(record);
-  if (count > MOST) return;
   const key = sizeof<T>() === 4 ? gpa | 1 : gpa;
   const end = record + FIRST + ((<usize>count) << 4);
   let entry = record + FIRST;
