@@ -29,7 +29,7 @@ export type PeerFigure =
 const START_MS = 30_000;
 const TIMEOUT_MS = 10_000;
 /** Part of the interrupts that a trial has. */
-const TRIAL_PART = 1 / 50;
+const TRIAL_PART = 1 / 200;
 /** What a repetition should take, with no more interrupts than x2vm has. */
 const RUN_MS = 200;
 /** A trial that takes longer is not repeated. */

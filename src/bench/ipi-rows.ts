@@ -28,8 +28,8 @@ export interface IpiRow {
 /** The loop is translated after a tenth of a million rounds, and V8 takes some milliseconds to compile that well. */
 const DRY = 20_000_000;
 /** Handlers are translated after a tenth of a million entries: most of a run is to be the machine at its full speed. */
-const UNICAST = 600_000;
-const BROADCAST = 400_000;
+const UNICAST = 2_000_000;
+const BROADCAST = 1_500_000;
 const WAKE = 40_000;
 const one = () => 1;
 const thereAndBack = () => 2;
