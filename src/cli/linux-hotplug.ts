@@ -103,7 +103,8 @@ function tableOf(results: readonly LinuxResult[]): string {
   });
   for (const result of results) {
     const { outcome, isAsExpected, expected, why, lines, wakes, virtualNs, wallMs } = result;
-    const seen = isAsExpected ? outcome : colors.red(`${outcome} (expected: ${expected ?? ""})`);
+    const wanted = expected?.join(", or ") ?? "";
+    const seen = isAsExpected ? outcome : colors.red(`${outcome} (expected: ${wanted})`);
     table.push([
       nameOf(result),
       seen,

@@ -158,14 +158,16 @@ describe.skipIf(kernels.length === 0)("x2vm experiment linux-hotplug", { timeout
     }),
   )("%s: as expected", async (_, row) => {
     const result = await playLinuxRow(booted.get(row.hasLongIds)!, row);
-    expect(result.outcome).toBe(row.expected);
-    if (row.expected === "online") expect(result.lines.join("\n")).toMatch(/Will online and init/);
+    expect(row.expected).toContain(result.outcome);
     const takers = result.wakes.map((wake) => wake.takers);
-    if (row.expected === "online") for (const each of takers) expect(each).toEqual([NEW_ID]);
+    if (result.outcome === "online") {
+      expect(result.lines.join("\n")).toMatch(/Will online and init/);
+      for (const each of takers) expect(each).toEqual([NEW_ID]);
+    }
     if (!row.hasLongIds) {
       expect(result.lines.join("\n")).toMatch(/native_cpu_up: bad cpu 1/);
       expect(takers).toEqual([]);
-    } else if (row.expected?.startsWith("refused") === true) {
+    } else if (result.outcome.startsWith("refused")) {
       // Linux waits ten seconds.
       expect(result.lines.join("\n")).toMatch(/do_boot_cpu failed\(-1\) to wakeup CPU#1/);
       expect(result.virtualNs).toBeGreaterThan(9.9e9);
