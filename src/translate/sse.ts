@@ -101,8 +101,8 @@ export function translateSse(e: Emitter, micro: MicroOp): boolean {
     case op.STORE16:
     case op.STORE16 + 1:
       e.effectiveAddress(micro);
-      e.toWritable(16);
       if (handler === op.STORE16 + 1) bailUnaligned(e);
+      e.toWritable(16);
       code.get(L.address).get(L.cpu).vectorMemory(V.load, reg).vectorMemory(V.store);
       return true;
     case op.LOAD_PART:

@@ -16,14 +16,16 @@ export function xmm(offset: number): number {
 /** Leaves the host address of a readable memory operand in `address`. */
 export function readable(e: Emitter, micro: MicroOp, size: number, isAligned: boolean): void {
   e.effectiveAddress(micro);
-  e.toReadable(size);
   if (isAligned) bailUnaligned(e);
+  e.toReadable(size);
 }
 
-/** Leaves the region where the address in `gva` is not a multiple of 16. */
+/** Leaves the region where the address just pushed is not a multiple of 16: before a walk could set an accessed bit. */
 export function bailUnaligned(e: Emitter): void {
-  e.code.get(L.gva).op(W.i32WrapI64).i32(15).op(W.i32And);
+  const { code } = e;
+  code.tee(L.gva).op(W.i32WrapI64).i32(15).op(W.i32And);
   e.bailIf();
+  code.get(L.gva);
 }
 
 /** Leaves xmm/m128 in the second vector local, ModRM.reg's register in the first. */

@@ -48,6 +48,27 @@ describe("a hot loop", () => {
     expect(end).toMatchObject({ reason: "idle", rax: 511n });
   });
 
+  it.each([
+    ["load", "0f 28 03"],
+    ["store", "0f 29 03"],
+    ["operation", "0f 54 03"], // andps xmm0,[rbx]
+  ])("sees that a %s is not aligned before it walks the page tables", async (_, access) => {
+    // mov ebx,20000h; mov ecx,20; L: the access; dec ecx; jnz L; mov ebx,30001h; jmp L
+    const code = `bb 00 00 02 00 b9 14 00 00 00 ${access} ff c9 75 f9 bb 01 00 03 00 eb f2`;
+    const entry = PT + 0x30 * 8;
+    const end = await commonEnd(async (how) => {
+      const target = await longMode("release", code, how);
+      target.vcpus[0]!.control.cr4 |= 0x200n; // OSFXSR
+      // mov rax,[entry]; hlt
+      target.writeMemory(HANDLER, hex("48 8b 04 25 80 41 00 00 f4"));
+      setGate64(target, 13, HANDLER);
+      writeU64(target, entry, 0x30003n);
+      return target;
+    });
+    expect(entry).toBe(0x4180);
+    expect(end).toMatchObject({ reason: "idle", rax: 0x30003n }); // not accessed
+  });
+
   it("reads a constant address where its page lies now", async () => {
     // xor ebx,ebx; xor eax,eax; L: add eax,[40010h]; mov rdx,[PTE of 40000h]; xor rdx,3000h; mov [PTE],rdx;
     // invlpg [40000h]; add eax,[40010h]; inc ebx; cmp ebx,50; jne L; hlt
