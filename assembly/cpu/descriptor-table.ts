@@ -28,6 +28,11 @@ export function raiseSelector(cpu: Vcpu, vector: u32, selector: u32): void {
   raiseWithError(cpu, vector, (selector & 0xfffc) | eventExt);
 }
 
+/** GDTs of different CPUs mostly give different numbers: for tables of what is known of descriptors. @inline */
+export function gdtHash(cpu: Vcpu): u32 {
+  return <u32>(cpu.gdtrBase >> 12) * 0x9e3779b1;
+}
+
 /** True for selectors 0..3. */
 export function isNull(selector: u32): bool {
   return (selector & 0xfffc) === 0;

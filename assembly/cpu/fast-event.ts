@@ -25,7 +25,7 @@ import {
 import { AC_FLAG, ARITHMETIC, FLAG_FIXED } from "../x86/eflags";
 import { leaveBlock } from "./control";
 import { isNull } from "./descriptor-table";
-import { clearedFlags, EVENT_GATE, GATE_BITS, gateRip } from "./event-gate";
+import { clearFlags, EVENT_GATE, GATE_BITS, gateRip } from "./event-gate";
 import { setArithmetic } from "./flags";
 import { setCpl } from "./frame";
 import { istSlot, rspSlot } from "./inner-stack";
@@ -111,7 +111,7 @@ export function enterFast(
   commitCode(cpu, selector, raw, newCpl);
   // The mode is what it was: 64-bit code, and no flag that tells the TLB.
   cpu.rip = rip;
-  cpu.eflags = (cpu.eflags & ~clearedFlags(low)) | FLAG_FIXED;
+  clearFlags(cpu, low);
   cpu.shadow = 0;
   return true;
 }

@@ -18,8 +18,8 @@ import {
   descriptorBase,
   descriptorLimit,
 } from "../x86/descriptor";
-import { AC_FLAG, FLAG_FIXED, VM } from "../x86/eflags";
-import { clearedFlags, EVENT_GATE, GATE_BITS } from "./event-gate";
+import { AC_FLAG, VM } from "../x86/eflags";
+import { clearFlags, EVENT_GATE, GATE_BITS } from "./event-gate";
 import { knownDescriptor } from "./fast-event";
 import { setRflags } from "./flags";
 import { isLong, MODE_32, MODE_64, MODE_FLAT, MODE_PROTECTED, MODE_SS32 } from "./mode";
@@ -78,7 +78,7 @@ export function enterFlat(
   commitCode(cpu, selector, raw, cpu.cpl);
   cpu.rsp = sp - bytes;
   cpu.rip = (low & 0xffff) | ((low >> 32) & 0xffff0000);
-  cpu.eflags = (cpu.eflags & ~clearedFlags(low)) | FLAG_FIXED;
+  clearFlags(cpu, low);
   cpu.shadow = 0;
   return true;
 }

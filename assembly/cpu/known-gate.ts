@@ -9,8 +9,9 @@ import { CS } from "../abi";
 import { translationKey } from "../mem/tlb";
 import { Vcpu } from "../vcpu";
 import { descriptorAr, descriptorBase, descriptorLimit } from "../x86/descriptor";
+import { gdtHash } from "./descriptor-table";
 import { clearedFlags, gateRip } from "./event-gate";
-import { dplOf } from "./segment";
+import { dplOf, putSegment } from "./segment";
 
 const ENTRIES: u32 = 256;
 
@@ -44,7 +45,7 @@ export class KnownGate {
   /** The entry for a vector: not each has its own, since CPUs may have tables of their own. */
   @inline
   static of(cpu: Vcpu, vector: u32): KnownGate {
-    const table = (<u32>(cpu.gdtrBase >> 12) * 0x9e3779b1) >> 24;
+    const table = gdtHash(cpu) >> 24;
     return changetype<KnownGate>(
       entries + <usize>((vector ^ table) & (ENTRIES - 1)) * offsetof<KnownGate>(),
     );
@@ -96,11 +97,7 @@ export class KnownGate {
   /** Loads CS as the gate says. */
   @inline
   loadCode(cpu: Vcpu): void {
-    const cs = cpu.segment(CS);
-    cs.selector = <u16>this.selector;
-    cs.base = this.base;
-    cs.limit = this.limit;
-    cs.ar = this.ar;
+    putSegment(cpu.segment(CS), this.selector, this.base, this.limit, this.ar);
   }
 }
 

@@ -5,7 +5,9 @@
  */
 import { CS, SS } from "../abi";
 import { translationKey } from "../mem/tlb";
-import { Segment, Vcpu } from "../vcpu";
+import { Vcpu } from "../vcpu";
+import { gdtHash } from "./descriptor-table";
+import { putSegment } from "./segment";
 
 const ENTRIES: u32 = 64;
 
@@ -32,7 +34,7 @@ export class KnownSegments {
   /** @param selectors - that of CS in bits 15:0, that of SS in 31:16 */
   @inline
   static of(cpu: Vcpu, selectors: u32): KnownSegments {
-    const table = (<u32>(cpu.gdtrBase >> 12) * 0x9e3779b1) >> 26;
+    const table = gdtHash(cpu) >> 26;
     return changetype<KnownSegments>(
       entries + <usize>(((selectors >> 3) ^ table) & (ENTRIES - 1)) * offsetof<KnownSegments>(),
     );
@@ -77,17 +79,11 @@ export class KnownSegments {
   /** Loads CS and SS. */
   @inline
   load(cpu: Vcpu): void {
-    put(cpu.segment(CS), this.selectors & 0xffff, this.codeBase, this.codeLimit, this.codeAr);
-    put(cpu.segment(SS), this.selectors >> 16, this.stackBase, this.stackLimit, this.stackAr);
+    const code = cpu.segment(CS);
+    putSegment(code, this.selectors & 0xffff, this.codeBase, this.codeLimit, this.codeAr);
+    const stack = cpu.segment(SS);
+    putSegment(stack, this.selectors >> 16, this.stackBase, this.stackLimit, this.stackAr);
   }
-}
-
-/** @inline */
-function put(segment: Segment, selector: u32, base: u64, limit: u32, ar: u32): void {
-  segment.selector = <u16>selector;
-  segment.base = base;
-  segment.limit = limit;
-  segment.ar = ar;
 }
 
 // An entry of zeros has a key that is nobody's.

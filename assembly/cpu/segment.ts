@@ -5,7 +5,7 @@
  * Tables in IA-32e Mode"; SDM 2 "MOV". The handlers are in segment-ops.ts.
  */
 import { CS, DS, ES, FS, GS, SS } from "../abi";
-import { Vcpu } from "../vcpu";
+import { Segment, Vcpu } from "../vcpu";
 import {
   AR_ACCESSED,
   AR_CODE,
@@ -46,13 +46,18 @@ export function isCode(ar: u32): bool {
   return (ar & (AR_S | AR_CODE)) === (AR_S | AR_CODE);
 }
 
+/** Gives a segment register its selector and its hidden part. @inline */
+export function putSegment(segment: Segment, selector: u32, base: u64, limit: u32, ar: u32): void {
+  segment.selector = <u16>selector;
+  segment.base = base;
+  segment.limit = limit;
+  segment.ar = ar;
+}
+
 /** Puts a descriptor that passed its checks into a segment register. */
 export function commitSegment(cpu: Vcpu, n: u32, selector: u32, raw: u64): void {
   const segment = cpu.segment(n);
-  segment.selector = <u16>selector;
-  segment.base = descriptorBase(raw);
-  segment.limit = descriptorLimit(raw);
-  segment.ar = descriptorAr(raw);
+  putSegment(segment, selector, descriptorBase(raw), descriptorLimit(raw), descriptorAr(raw));
 }
 
 /** Marks a checked descriptor accessed and loads it, unless a fault is or gets pending. */
