@@ -22,34 +22,31 @@ export function execute(cpu: Vcpu, limit: u32): u32 {
   let left = limit;
   let block = lookupHere(cpu);
   while (block !== 0) {
-    if (isHot(block)) {
-      setBlockEnd(-1);
-      const before = left;
-      left = call_indirect<u32>(regionOf(block), cpu, left);
-      if (left === 0) break;
-      const retired = before - left;
-      if (blockEnd() === 0) {
-        if (!goesOn(cpu, left)) {
-          // One that waits or yields is as short as it is meant to be.
-          if (cpu.fault !== 0) judge(block, retired);
-          break;
-        }
-        judge(block, retired);
-        block = lookupHere(cpu);
-        continue;
+    if (!isHot(block)) {
+      left = interpret(cpu, block, left);
+      block = following;
+      continue;
+    }
+    setBlockEnd(-1);
+    const before = left;
+    left = call_indirect<u32>(regionOf(block), cpu, left);
+    if (left === 0) break;
+    const retired = before - left;
+    if (blockEnd() === 0) {
+      if (!goesOn(cpu, left)) {
+        // One that waits or yields is as short as it is meant to be.
+        if (cpu.fault !== 0) judge(block, retired);
+        break;
       }
-      if (retired !== 0) {
-        judge(block, retired);
-        block = lookupHere(cpu);
-        continue;
-      }
+    } else if (retired === 0) {
       // The interpreter does what the region cannot, or what is left of the slice.
       if (blockCount(block) <= left) judge(block, 0);
-      block = lookupHere(cpu);
-      if (block === 0) break;
+      left = interpret(cpu, block, left);
+      block = following;
+      continue;
     }
-    left = interpret(cpu, block, left);
-    block = following;
+    judge(block, retired);
+    block = lookupHere(cpu);
   }
   return limit - left;
 }
