@@ -1,23 +1,10 @@
 /** Tables, records and sentences about peers. */
 import { describe, expect, it } from "vitest";
 import type { PeerFigure } from "../../../src/bench/ipi-peers.js";
-import { IPI_ROWS } from "../../../src/bench/ipi-rows.js";
-import type { IpiResult } from "../../../src/bench/ipi.js";
 import { peerCells, peerFields, peerNotes, standing } from "../../../src/bench/peer-report.js";
+import { ipiResult, summary } from "../../support/ipi-result.js";
 
-const summary = (median: number) => ({ median, least: median, most: median });
-const result = (figure: PeerFigure): IpiResult => ({
-  row: IPI_ROWS.find(({ name }) => name === "self")!,
-  cpus: 2,
-  mode: "xapic",
-  interrupts: 1,
-  nsEach: summary(100),
-  cpuNsEach: summary(100),
-  instructionsEach: 1,
-  latency: undefined,
-  distribution: [],
-  peers: new Map([["QEMU", figure]]),
-});
+const result = (figure: PeerFigure) => ipiResult("self", 2, "xapic", figure);
 const faster = result({ nsEach: summary(50) });
 const slower = result({ nsEach: summary(250), cpuNsEach: summary(230), way: "thread=single" });
 const over = result({ overNs: 5000 });

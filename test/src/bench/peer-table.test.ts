@@ -1,28 +1,13 @@
 /** The table of peers on the page: grouped by kind, the numbers of CPUs side by side. */
 import { describe, expect, it } from "vitest";
 import { peerTable } from "../../../src/bench/html/peer-table.js";
-import type { PeerFigure } from "../../../src/bench/ipi-peers.js";
-import { IPI_ROWS, type ApicMode } from "../../../src/bench/ipi-rows.js";
-import type { IpiResult } from "../../../src/bench/ipi.js";
+import { ipiResult, summary } from "../../support/ipi-result.js";
 
-const summary = (median: number) => ({ median, least: median, most: median });
-const result = (name: string, cpus: number, mode: ApicMode, figure: PeerFigure): IpiResult => ({
-  row: IPI_ROWS.find((row) => row.name === name)!,
-  cpus,
-  mode,
-  interrupts: 1,
-  nsEach: summary(100),
-  cpuNsEach: summary(100),
-  instructionsEach: 1,
-  latency: undefined,
-  distribution: [],
-  peers: new Map([["QEMU", figure]]),
-});
 const RESULTS = [
-  result("mesh", 16, "xapic", { nsEach: summary(300) }),
-  result("self", 16, "xapic", { overNs: 5000 }),
-  result("self", 2, "xapic", { nsEach: summary(250), cpuNsEach: summary(230) }),
-  result("self", 2, "x2apic", { reason: "no <x2APIC>" }),
+  ipiResult("mesh", 16, "xapic", { nsEach: summary(300) }),
+  ipiResult("self", 16, "xapic", { overNs: 5000 }),
+  ipiResult("self", 2, "xapic", { nsEach: summary(250), cpuNsEach: summary(230) }),
+  ipiResult("self", 2, "x2apic", { reason: "no <x2APIC>" }),
 ];
 
 /** The texts of the cells, by line. */
